@@ -1,0 +1,1 @@
+"""The engine's values, all frozen: flows, tasks, triggers, executions, events, commands. No I/O, no clock."""

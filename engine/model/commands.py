@@ -1,0 +1,74 @@
+"""What the machine wants done: the closed union of commands that `engine.runtime` carries out.
+
+Each is safe to repeat: it names what it is about by execution, key and attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from engine.model.state import State
+from engine.model.task import Level
+
+
+class Command(msgspec.Struct, frozen=True, tag=True):
+    """Something to be done outside the machine."""
+
+
+class Evaluate(Command):
+    """Render what a flowable asks for (under `ROOT`: the flow's outputs); answered by `Rendered`."""
+
+    key: str
+
+
+class Run(Command):
+    """Carry out an attempt of a task; answered by `AttemptStarted`, `AttemptEnded` or `ChildStarted`."""
+
+    key: str
+    attempt: int
+
+
+class Stop(Command):
+    """End a running attempt; it answers with `AttemptEnded`."""
+
+    key: str
+    attempt: int
+
+
+class StopChild(Command):
+    """Kill a child execution."""
+
+    execution_id: str
+
+
+class Wake(Command):
+    """Send `TimeCame` for this task run's attempt at `at`."""
+
+    key: str
+    attempt: int
+    at: datetime
+
+
+class Say(Command):
+    """Write a line to the execution's log; `key` is `ROOT` for the execution as a whole."""
+
+    key: str
+    level: Level
+    message: str
+
+
+class StartAgain(Command):
+    """Create a new execution of the same flow with the same inputs at `at` (dialect: CREATE_NEW_EXECUTION)."""
+
+    at: datetime
+
+
+class Ended(Command):
+    """The execution has reached its terminal `state`: tell its caller, free its slot, report it."""
+
+    state: State
+
+
+AnyCommand = Evaluate | Run | Stop | StopChild | Wake | Say | StartAgain | Ended

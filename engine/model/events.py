@@ -1,0 +1,141 @@
+"""What happens to an execution: the closed union of events that `engine.machine` steps over.
+
+Each carries its time; together, in order, they are the execution's log, and folding them gives its snapshot.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from engine.model.execution import Child
+from engine.model.state import State
+from engine.model.task import TaskResult
+
+
+class Event(msgspec.Struct, frozen=True, tag=True):
+    """Something that happened, and when (UTC)."""
+
+    at: datetime
+
+
+class Begun(Event):
+    """The execution may run: no concurrency limit holds it."""
+
+
+class Queued(Event):
+    """The flow's concurrency limit is reached; the execution waits for a slot."""
+
+
+class Refused(Event):
+    """The execution ends before it began, in `state` (CANCELLED or FAILED)."""
+
+    state: State
+    message: str = ""
+
+
+class Rendered(Event):
+    """The properties that a flowable asked for (or, under `ROOT`, the flow's outputs) are rendered.
+
+    Args:
+        skipped: `runIf` was false.
+        error: why it could not be rendered; empty when it could.
+    """
+
+    key: str
+    values: dict[str, Any] = {}
+    skipped: bool = False
+    error: str = ""
+
+
+class AttemptStarted(Event):
+    """An attempt has begun to run."""
+
+    key: str
+    attempt: int
+
+
+class AttemptEnded(Event):
+    """An attempt is over.
+
+    Args:
+        started: when it began, for attempts that never reported their start.
+        chance: a random number in [0, 1), from which a random retry delay follows.
+    """
+
+    key: str
+    attempt: int
+    result: TaskResult
+    started: datetime | None = None
+    chance: float = 0.0
+
+
+class ChildStarted(Event):
+    """A task run has started a child execution."""
+
+    key: str
+    attempt: int
+    child: Child
+
+
+class ChildEnded(Event):
+    """A child execution has ended."""
+
+    key: str
+    attempt: int
+    execution_id: str
+    state: State
+    outputs: dict[str, Any] = {}
+    chance: float = 0.0
+
+
+class TimeCame(Event):
+    """The time that a task run waited for has come: a retry, the end of a pause."""
+
+    key: str
+    attempt: int
+
+
+class KillAsked(Event):
+    """Somebody wants it killed."""
+
+
+class PauseAsked(Event):
+    """Somebody wants nothing new to start."""
+
+
+class ResumeAsked(Event):
+    """Somebody lets it go on.
+
+    Args:
+        key: the paused task run meant; none means all of them, and the hold of the whole execution.
+        outputs: what the paused task run gives on, such as the `onResume` inputs.
+    """
+
+    key: str | None = None
+    outputs: dict[str, Any] = {}
+
+
+class Quarantined(Event):
+    """A bug of ours: this execution alone is ended as FAILED."""
+
+    message: str
+
+
+AnyEvent = (
+    Begun
+    | Queued
+    | Refused
+    | Rendered
+    | AttemptStarted
+    | AttemptEnded
+    | ChildStarted
+    | ChildEnded
+    | TimeCame
+    | KillAsked
+    | PauseAsked
+    | ResumeAsked
+    | Quarantined
+)

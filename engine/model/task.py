@@ -1,0 +1,244 @@
+"""What a task is: the properties every task has, and the five kinds that the engine knows how to carry out.
+
+A task type is a frozen pydantic model: its fields are its properties as the flow file gives them (camelCase
+there), templates still unrendered. Which kind it is, is its base class:
+
+* `Flowable`: has children; evaluated by the machine alone, by picking a `Shape`.
+* `Instant`: runs inside the engine's thread; no I/O, microseconds (Log, Return, Fail).
+* `Inline`: a coroutine inside the daemon, for light I/O (HTTP requests, key-value calls).
+* `Work`: builds a `RunRequest` that a runner carries out (scripts, containers).
+* `Executable`: creates a child execution (Subflow).
+
+Sources: dialect, sections 1.4, 1.5 and 2. This module must not know the machine, the store or any runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Protocol
+
+import msgspec
+from pydantic import Field
+
+from engine.model.base import Document
+from engine.model.retry import Retry
+from engine.model.run import RunRequest, RunResult
+from engine.model.shape import Shape
+from engine.model.state import State
+
+Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A number that a task publishes; a timer's value is in seconds."""
+
+    name: str
+    kind: Literal["counter", "timer", "gauge"]
+    value: float
+    tags: dict[str, str] = {}
+
+
+class TaskResult(msgspec.Struct, frozen=True):
+    """How one attempt of a task ended: a value, also when it failed.
+
+    Args:
+        state: SUCCESS, WARNING, FAILED, KILLED or SKIPPED.
+        outputs: JSON values under their names; kept also when the attempt failed.
+        error: one line for people, when it failed.
+        labels: labels to add to the execution.
+        variables: flow variables to set in the execution (a null removes one).
+        end: ends the whole execution in this state (`core.execution.Exit`).
+    """
+
+    state: State = State.SUCCESS
+    outputs: dict[str, Any] = {}
+    error: str = ""
+    labels: dict[str, str] = {}
+    variables: dict[str, Any] = {}
+    metrics: tuple[Metric, ...] = ()
+    end: State | None = None
+
+
+class Context(Protocol):
+    """What a task sees of the world while it runs. All text that leaves through it is masked."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the flow."""
+        ...
+
+    @property
+    def flow_id(self) -> str:
+        """The id of the flow."""
+        ...
+
+    @property
+    def execution_id(self) -> str:
+        """The id of the execution."""
+        ...
+
+    @property
+    def task_run_id(self) -> str:
+        """The id of the task run."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, counted from 1."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Names this attempt for ever: two starts under one key are one."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """When the attempt began, UTC."""
+        ...
+
+    def render(self, template: str) -> str:
+        """Render to text. Raises ExpressionError."""
+        ...
+
+    def value(self, template: Any) -> Any:
+        """Render typed: a string that is one expression gives its value; lists and maps are rendered deeply.
+
+        Raises ExpressionError.
+        """
+        ...
+
+    def truthy(self, template: Any) -> bool:
+        """Render and apply the dialect's truth (section 1.4): false, 0, -0, blank and null are false."""
+        ...
+
+    def log(self, level: Level, message: str) -> None:
+        """Write a line to the execution's log."""
+        ...
+
+    def read_file(self, uri: str) -> bytes:
+        """The content of a file of internal storage or of the namespace. Raises NotFound."""
+        ...
+
+    def local_path(self, uri: str) -> str:
+        """A local path from which a file of internal storage can be read. Raises NotFound."""
+        ...
+
+    def store_file(self, name: str, source: str | bytes) -> str:
+        """Keep a file (a local path, or bytes) in internal storage and return its URI."""
+        ...
+
+    def namespace_files(self) -> Mapping[str, bytes]:
+        """The namespace's files at the execution's commit, by relative path."""
+        ...
+
+
+class Task(Document):
+    """The properties every task has (dialect, section 1.4)."""
+
+    kind: ClassVar[str] = "abstract"
+
+    id: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$", max_length=256)
+    type: str
+    version: str | None = None
+    description: str | None = None
+    retry: Retry | None = None
+    timeout: str | None = None
+    disabled: bool = False
+    run_if: Any = Field(default="true", alias="runIf")
+    allow_failure: bool = False
+    allow_warning: bool = False
+    log_level: Level | None = None
+    log_to_file: bool = False
+    worker_group: Any = None
+    worker_selector: Any = None
+    task_cache: Any = None
+    assets: Any = None
+
+
+class Flowable(Task):
+    """A task with children. Subclasses say which children there are and pick a shape; nothing else."""
+
+    kind: ClassVar[str] = "flowable"
+
+    def branches(self) -> Mapping[str, Sequence[Task]]:
+        """Every list of children by the name of its branch, `errors` and `finally` among them."""
+        raise NotImplementedError
+
+    def evaluates(self) -> Mapping[str, Any]:
+        """The properties that have to be rendered, typed, before the shape can be picked."""
+        return {}
+
+    def shape(self, values: Mapping[str, Any]) -> Shape:
+        """Pick the shape from the rendered `evaluates()`. Raises UserError when the values make no sense."""
+        raise NotImplementedError
+
+    def outputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs that follow from the rendered `evaluates()`."""
+        return {}
+
+    def tolerates(self) -> bool:
+        """Whether failing children end as a WARNING (`core.flow.AllowFailure`)."""
+        return False
+
+
+class Instant(Task):
+    """Runs inside the engine's thread: no I/O, microseconds."""
+
+    kind: ClassVar[str] = "instant"
+
+    def run(self, context: Context) -> TaskResult:
+        """Carry it out. Raises ExpressionError, which fails the attempt."""
+        raise NotImplementedError
+
+
+class Inline(Task):
+    """A coroutine inside the daemon, for light I/O; at least once."""
+
+    kind: ClassVar[str] = "inline"
+
+    async def run(self, context: Context) -> TaskResult:
+        """Carry it out. Raises HeadwaterError, which fails the attempt."""
+        raise NotImplementedError
+
+
+class Work(Task):
+    """Carried out by a runner."""
+
+    kind: ClassVar[str] = "work"
+
+    def runner(self, context: Context) -> tuple[str | None, Mapping[str, Any]]:
+        """The runner's name (none: the operator's default) and its own rendered properties."""
+        return None, {}
+
+    def request(self, context: Context) -> RunRequest:
+        """Say what to run. Called off the event loop. Raises HeadwaterError, which fails the attempt."""
+        raise NotImplementedError
+
+    def result(self, context: Context, result: RunResult, outputs: Mapping[str, Any]) -> TaskResult:
+        """Turn what the runner reports into a result. `outputs` came by the `::{}::` protocol."""
+        raise NotImplementedError
+
+
+class Call(msgspec.Struct, frozen=True):
+    """The child execution that an `Executable` wants."""
+
+    namespace: str
+    flow_id: str
+    inputs: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    wait: bool = True
+    transmit_failed: bool = True
+    inherit_labels: bool = False
+    revision: int | None = None
+
+
+class Executable(Task):
+    """Creates a child execution and, mostly, waits for it."""
+
+    kind: ClassVar[str] = "executable"
+
+    def call(self, context: Context) -> Call:
+        """Say which child. Raises ExpressionError, which fails the attempt."""
+        raise NotImplementedError

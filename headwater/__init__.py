@@ -1,0 +1,1 @@
+"""The front door: command line, settings and the daemon, the one place where concrete classes meet."""

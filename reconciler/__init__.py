@@ -1,0 +1,1 @@
+"""From Git to desired state to live flows, and back: reports, pull requests, the status branch."""
