@@ -6,10 +6,25 @@ Small required Protocols; extra abilities are Protocols of their own. Drivers ar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
 
+from engine.model.events import AnyEvent
+from engine.model.execution import Execution
+from engine.model.records import (
+    Fire,
+    FlowVersion,
+    LogEntry,
+    Query,
+    Report,
+    Summary,
+    TriggerState,
+    Work,
+)
 from engine.model.run import LogLine, RunHandle, RunRequest, RunResult
+from engine.model.state import State
 
 
 class Runner(Protocol):
@@ -76,4 +91,155 @@ class NamespaceFiles(Protocol):
 
     def files(self, namespace: str, commit: str) -> Mapping[str, bytes]:
         """All files by relative path; empty when there are none."""
+        ...
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one commit of the engine makes durable, together or not at all.
+
+    Args:
+        executions: new snapshots by id.
+        bases: version of each snapshot that was there before, 0 for a new one; another one there is a StoreConflict.
+        touched: keys of the task runs that changed, by execution id; a key that the snapshot lacks was removed.
+        valued: keys whose loop values are new, by execution id.
+        events: (execution id, version after it, event), in order.
+        work: by id; none removes it.
+        triggers: by (namespace, flow id, trigger id); none removes it.
+        fires: an already known one is a StoreConflict.
+        reports: (topic, key) of what to tell the outside world.
+        deliveries: (source, delivery id) of webhook deliveries that are done.
+    """
+
+    executions: dict[str, Execution] = field(default_factory=dict)
+    bases: dict[str, int] = field(default_factory=dict)
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    valued: dict[str, set[str]] = field(default_factory=dict)
+    events: list[tuple[str, int, AnyEvent]] = field(default_factory=list)
+    work: dict[str, Work | None] = field(default_factory=dict)
+    logs: list[LogEntry] = field(default_factory=list)
+    triggers: dict[tuple[str, str, str], TriggerState | None] = field(default_factory=dict)
+    fires: list[Fire] = field(default_factory=list)
+    reports: set[tuple[str, str]] = field(default_factory=set)
+    deliveries: set[tuple[str, str]] = field(default_factory=set)
+
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (
+            self.executions
+            or self.events
+            or self.work
+            or self.logs
+            or self.triggers
+            or self.fires
+            or self.reports
+            or self.deliveries
+        )
+
+
+class Store(Protocol):
+    """What lasts. Every write is one transaction; reads may come from any thread, writes come from one.
+
+    One class may play all the roles below; they are separate so that each reader names what it needs.
+    """
+
+    def commit(self, batch: Batch) -> None:
+        """Make a batch durable before returning. Raises StoreConflict, UnavailableError (disk full, locked)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+    # Executions
+
+    def execution(self, execution_id: str) -> Execution | None:
+        """The snapshot, with all task runs and loop values."""
+        ...
+
+    def events(self, execution_id: str) -> list[AnyEvent]:
+        """The execution's log from its first event."""
+        ...
+
+    def executions(self, query: Query) -> list[Summary]:
+        """Executions, newest first."""
+        ...
+
+    def count(self, namespace: str, flow_id: str, states: Sequence[State]) -> int:
+        """How many executions of a flow are in one of the states."""
+        ...
+
+    def work(self) -> list[Work]:
+        """All that still has to happen, oldest first."""
+        ...
+
+    # Logs
+
+    def logs(
+        self, execution_id: str, after: int = 0, limit: int = 1000, key: str | None = None
+    ) -> list[tuple[int, LogEntry]]:
+        """Lines in order with their serial numbers, from the one behind `after`."""
+        ...
+
+    # Flows
+
+    def put_flows(
+        self,
+        versions: Sequence[FlowVersion],
+        retire: Sequence[tuple[str, str]],
+        triggers: Mapping[tuple[str, str, str], TriggerState | None],
+    ) -> None:
+        """In one transaction: make `versions` live, take the (namespace, id)s of `retire` off, set trigger states."""
+        ...
+
+    def flow(self, namespace: str, flow_id: str, revision: int | None = None) -> FlowVersion | None:
+        """The live version, or a given one as long as it is kept."""
+        ...
+
+    def flows(self, source: str | None = None) -> Iterable[FlowVersion]:
+        """All live versions (of one source), ordered by name."""
+        ...
+
+    def last_revision(self, namespace: str, flow_id: str) -> int:
+        """The highest revision that flow ever had; 0 if it never was."""
+        ...
+
+    def triggers(self, namespace: str | None = None, flow_id: str | None = None) -> list[TriggerState]:
+        """Trigger states of live flows."""
+        ...
+
+    def due_triggers(self, until: datetime, limit: int = 1000) -> list[TriggerState]:
+        """Triggers with `next_due` up to `until`, not suspended, earliest first."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """The earliest `next_due` of all triggers that are not suspended."""
+        ...
+
+    # The outbox of reports
+
+    def reports(self, limit: int = 1000) -> list[Report]:
+        """What still has to be told, oldest first."""
+        ...
+
+    def reported(self, reports: Sequence[Report]) -> None:
+        """These were told; one that changed meanwhile (a higher serial) stays."""
+        ...
+
+    # Documents of other rooms, and webhook deliveries
+
+    def get(self, space: str, key: str) -> Any | None:
+        """A JSON value by space (such as `inventory/prod`, `kv/company.etl`) and key."""
+        ...
+
+    def items(self, space: str) -> dict[str, Any]:
+        """All JSON values of a space."""
+        ...
+
+    def put(self, space: str, values: Mapping[str, Any], remove: Sequence[str] = ()) -> None:
+        """Set and remove JSON values of a space in one transaction."""
+        ...
+
+    def delivered(self, source: str, delivery_id: str) -> bool:
+        """Whether that webhook delivery was done before."""
         ...

@@ -1,0 +1,156 @@
+"""The rows around executions: live flows, trigger states, fires, work, log lines. Plain values for the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from engine.model.commands import AnyCommand
+from engine.model.events import AnyEvent
+from engine.model.run import RunHandle
+from engine.model.state import State
+from engine.model.task import Level
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One line of an execution's log, already masked. `key` is `ROOT` for the execution as a whole."""
+
+    execution_id: str
+    at: datetime
+    level: Level
+    message: str
+    key: str = ""
+    task_id: str = ""
+    task_run_id: str = ""
+    attempt: int = 0
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Something that has to happen once its execution's commit is durable; gone when it has.
+
+    Args:
+        id: names it for ever, so that repeats are harmless.
+        execution_id: the execution it came from, or is meant for.
+        command: what to carry out, or
+        event: what to deliver to the execution.
+        due: not before (UTC); none means now.
+        handle: the run that was started for it.
+    """
+
+    id: str
+    execution_id: str
+    command: AnyCommand | None = None
+    event: AnyEvent | None = None
+    due: datetime | None = None
+    handle: RunHandle | None = None
+
+
+class FlowVersion(msgspec.Struct, frozen=True):
+    """One version of a flow, kept as long as it is live or an execution is pinned to it.
+
+    Args:
+        source: name of the flows repository it came from; empty for local files.
+        content: the flow file, as it is in Git.
+        triggers: its triggers' ids.
+        at: when it went live (UTC).
+    """
+
+    namespace: str
+    id: str
+    revision: int
+    commit: str
+    blob: str
+    path: str
+    source: str
+    content: bytes
+    at: datetime
+    disabled: bool = False
+    triggers: tuple[str, ...] = ()
+
+
+class TriggerState(msgspec.Struct, frozen=True):
+    """Where a trigger of a live flow stands.
+
+    Args:
+        next_due: the due time that fires next; none: it fires by itself no more, or never did.
+        last_due: the due time that fired last.
+        execution_id: its last execution, which locks it until that has ended.
+        spec: digest of the trigger as written; a change of it starts the schedule anew from now.
+        suspended: somebody stopped it.
+    """
+
+    namespace: str
+    flow_id: str
+    trigger_id: str
+    type: str = ""
+    next_due: datetime | None = None
+    last_due: datetime | None = None
+    execution_id: str | None = None
+    spec: str = ""
+    suspended: bool = False
+
+
+class Fire(msgspec.Struct, frozen=True):
+    """A due time that fired; its first four fields are unique for ever."""
+
+    namespace: str
+    flow_id: str
+    trigger_id: str
+    due: datetime
+    execution_id: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Something the outside world is to be told: coalesced by topic and key, retried until done.
+
+    Args:
+        topic: `execution` or `flow`.
+        key: an execution's id, or `namespace/id`.
+        serial: grows with every change, so that a change while it is being written is not lost.
+    """
+
+    topic: Literal["execution", "flow"]
+    key: str
+    serial: int = 0
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """An execution in a list: what can be told without its task runs."""
+
+    id: str
+    namespace: str
+    flow_id: str
+    revision: int
+    commit: str
+    state: State
+    created: datetime
+    ended: datetime | None
+    trigger_id: str | None = None
+    labels: dict[str, str] = {}
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; none while it runs."""
+        return (self.ended - self.created).total_seconds() if self.ended else None
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which executions to list, newest first; none means any."""
+
+    namespace: str | None = None
+    flow_id: str | None = None
+    states: tuple[State, ...] = ()
+    trigger_id: str | None = None
+    since: datetime | None = None
+    labels: dict[str, str] = {}
+    limit: int = 50
+    offset: int = 0
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A value of the key-value store and when it is forgotten."""
+
+    value: Any
+    expires: datetime | None = None
