@@ -1,4 +1,4 @@
-"""The common base of everything that a flow file can say: strict, frozen, camelCase outside, snake_case inside."""
+"""The common base of everything a flow file can say: strict, frozen, camelCase outside, snake_case inside."""
 
 from __future__ import annotations
 
