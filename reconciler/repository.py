@@ -58,7 +58,8 @@ class Mirror(Objects):
         self.ref = ref
         self.folder = MirrorFolder(self.path)
         self._timeout = timeout
-        self._suspected = False
+        self.suspected = False
+        """Whether something here could not be read: the next fetch checks every object, and starts anew if need be."""
         if branch.startswith("-") or not pygit2.reference_is_valid_name(self.remote_ref):
             raise SettingsError(
                 f"{branch[:200]!r} is not the name of a branch", hint="give it without refs/heads/"
@@ -73,7 +74,7 @@ class Mirror(Objects):
         """
         result = await self._run("ls-remote", "--quiet", "--", self.remote.url, self.remote_ref, cwd="/")
         if result.code:
-            raise self._failure(result)
+            raise self.failure(result)
         for line in result.stdout.decode("utf-8", "replace").splitlines():
             revision, _, name = line.partition("\t")
             if name == self.remote_ref:
@@ -96,7 +97,7 @@ class Mirror(Objects):
         result = None
         for _ in range(2):
             self.folder.prepare()
-            if self._suspected:
+            if self.suspected:
                 await self._repair(lock)
             result = await self._fetch(lock)
             if result.code == 0 and self._tip_is_whole():
@@ -106,10 +107,10 @@ class Mirror(Objects):
                 return None
             if result.code and self.remote.explain(result.stderr):
                 break
-            self._suspected = True
+            self.suspected = True
             self.folder.sweep_again()
         assert result is not None
-        raise self._failure(result)
+        raise self.failure(result)
 
     def tip(self) -> str | None:
         """The commit last fetched; none before the first fetch and after the branch has gone."""
@@ -118,7 +119,7 @@ class Mirror(Objects):
         except (KeyError, NotFound):
             return None
         except (ValueError, pygit2.GitError):  # an empty or garbled file, as a power cut leaves it
-            self._suspected = True
+            self.suspected = True
             return None
 
     async def push(self, lock: int, commit: str, expected: str | None) -> GitResult:
@@ -151,11 +152,11 @@ class Mirror(Objects):
             # (commits before a force push, which executions may be pinned to) are packed with the rest.
             result = await self._run("repack", "--geometric=2", "-d", "--quiet", lock=lock)
         if result.code:
-            self._suspected = True
+            self.suspected = True
         return result.code == 0
 
     def _suspect(self) -> None:
-        self._suspected = True
+        self.suspected = True
 
     async def _fetch(self, lock: int) -> GitResult:
         return await self._run(
@@ -182,7 +183,7 @@ class Mirror(Objects):
         result = await self._run("fsck", "--full", "--no-dangling", "--no-progress", lock=lock)
         if result.code:
             self.folder.replace()
-        self._suspected = False
+        self.suspected = False
 
     def _tip_is_whole(self) -> bool:
         """Whether the tip's commit and root folder can be read: a cheap look, not a check."""
@@ -200,7 +201,8 @@ class Mirror(Objects):
             references.create(f"{self.ref}-last", tip, force=True)
             references.delete(self.ref)
 
-    def _failure(self, result: GitResult) -> Exception:
+    def failure(self, result: GitResult) -> Exception:
+        """The error that a failed command is to be raised as."""
         known = self.remote.explain(result.stderr)
         if known is not None:
             return known

@@ -16,12 +16,12 @@ from tests.support.repositories import Author
 SECRET = "s3cr3t/to:ken"
 
 
-@pytest.fixture()
+@pytest.fixture
 def author(tmp_path: Path) -> Author:
     return Author(tmp_path / "remotes" / "flows.git")
 
 
-@pytest.fixture()
+@pytest.fixture
 def http(tmp_path: Path) -> Iterator[GitHttpServer]:
     (tmp_path / "remotes").mkdir(exist_ok=True)
     with http_server(tmp_path / "remotes") as server:

@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: GitHttpServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Silence."""
 
     def do_GET(self) -> None:
