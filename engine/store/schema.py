@@ -33,7 +33,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
 
     Args:
         connection: in autocommit mode.
-        steps: migrations in order, such as those of `migrations()`.
+        steps: migrations in order, such as those of `migrations()`; each statement begins on a line of its own.
 
     Raises:
         OperatorError: the database belongs to a newer version of Headwater.
