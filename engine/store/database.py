@@ -16,12 +16,16 @@ from typing import Literal
 
 import msgspec
 
-from engine.errors import Bug, HeadwaterError, OperatorError, StoreConflict, UnavailableError
+from engine.errors import Bug, HeadwaterError, NotFound, OperatorError, StoreConflict, UnavailableError
 from engine.store import schema
 
 Synchronous = Literal["FULL", "NORMAL"]
 MEMORY = ":memory:"
 _WAIT = 5.0  # seconds for another process's write to end
+_UNFIT = (
+    UnicodeEncodeError,
+    OverflowError,
+)  # a lone surrogate, an integer beyond 64 bits: no value of a column
 _CACHE_KIB = 16_384
 _WAL_LIMIT = 64 * 1024 * 1024
 _CHECKPOINT = 4_000  # pages in the log before they are carried over: 16 MiB, some large batches
@@ -58,6 +62,7 @@ class Database:
             StoreConflict: a row that must be new is there already.
             UnavailableError: the disk is full, or another process writes for too long.
             OperatorError: the file is damaged.
+            Bug: a name is no valid Unicode, or a number is beyond 64 bits.
         """
         with self._errors(), self._lock:
             self._refuse_closed()
@@ -66,18 +71,28 @@ class Database:
             try:
                 yield writer
                 writer.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if writer.in_transaction:  # a full disk makes SQLite roll back by itself
                     writer.execute("ROLLBACK")
+                if isinstance(error, _UNFIT):
+                    raise Bug(f"a value cannot be stored: {error}") from error
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection on which all reads of the block see one and the same moment. Raises like `writing`."""
+        """A connection on which all reads of the block see one and the same moment.
+
+        Raises:
+            NotFound: what is asked for is no valid Unicode, or a number beyond 64 bits.
+            UnavailableError: the disk reports an error.
+            OperatorError: the file is damaged, or holds what this version cannot read.
+        """
         with self._errors(), self._reader() as reader:
             reader.execute("BEGIN")
             try:
                 yield reader
+            except _UNFIT as error:
+                raise NotFound(f"nothing can be stored under such a name or number: {error}") from error
             finally:
                 if reader.in_transaction:
                     reader.execute("ROLLBACK")

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.clock import ManualClock
-from engine.errors import Bug, StoreConflict
+from engine.errors import Bug, NotFound, StoreConflict
 from engine.model.commands import Ended, Run, Wake
 from engine.model.events import AttemptEnded, AttemptStarted, Begun
 from engine.model.execution import Execution, Scope
@@ -443,6 +443,18 @@ class StoreSuite:
         store.commit(Batch(deliveries={("prod", "d3")}))
         assert not store.delivered("prod", "d1")
         assert store.delivered("prod", "d3")
+
+    def test_what_can_be_no_name_and_no_number_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            store.execution("\ud800")
+        with pytest.raises(NotFound):
+            store.logs("e1", after=2**64)
+
+    def test_what_can_be_no_name_and_no_number_is_not_written(self, store: Store) -> None:
+        for entry in (line("\ud800"), line(attempt=2**64)):
+            with pytest.raises(Bug):
+                store.commit(Batch(logs=[line(), entry]))
+        assert store.logs("e1") == []
 
     def test_an_empty_batch_is_nothing(self, store: Store) -> None:
         store.commit(Batch())
