@@ -111,12 +111,17 @@ class HookReceiver:
         nudge: see `Nudge`.
         ledger: see `Ledger`.
         clock: tells when a delivery came.
+
+    Raises:
+        SettingsError: two sources have one name.
     """
 
     def __init__(self, sources: Iterable[HookSource], nudge: Nudge, ledger: Ledger, clock: Clock) -> None:
-        self._sources: dict[str, tuple[HookSource, Hook]] = {
-            source.name: (source, hook(source.forge)) for source in sources
-        }
+        self._sources: dict[str, tuple[HookSource, Hook]] = {}
+        for source in sources:
+            if source.name in self._sources:
+                raise SettingsError(f"two sources are named {source.name}", hint="rename one of them")
+            self._sources[source.name] = (source, hook(source.forge))
         self._nudge = nudge
         self._ledger = ledger
         self._clock = clock

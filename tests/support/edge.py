@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from engine.clock import ManualClock
+from engine.clock import Clock, ManualClock
 from reconciler.status.badge import Badge
 from tests.support.deliveries import NOW, forge_of, secret_of
 from webhooks.app import Parts, create_app
@@ -41,13 +41,12 @@ def source_for(kind: str, **changes: Any) -> HookSource:
 class Edge:
     """The application over `sources`, its nudges and its ledger."""
 
-    def __init__(self, sources: Sequence[HookSource] = (), **parts: Any) -> None:
+    def __init__(self, sources: Sequence[HookSource] = (), clock: Clock | None = None, **parts: Any) -> None:
         self.nudges = Nudges()
         self.ledger = RecentDeliveries()
-        self.clock = ManualClock(NOW)
         self.not_ready: list[str] = []
         self.badges: dict[tuple[str, str], Badge] = {}
-        receiver = HookReceiver(sources, self.nudges, self.ledger, self.clock)
+        receiver = HookReceiver(sources, self.nudges, self.ledger, clock or ManualClock(NOW))
         self.app: Starlette = create_app(
             Parts(ready=self._ready, hooks=receiver, badges=self._badge, **parts)
         )

@@ -50,6 +50,11 @@ async def test_ingress_2_a_source_without_a_secret_refuses_to_start() -> None:
         source_for("github", forge="githib")
 
 
+async def test_two_sources_of_one_name_refuse_to_start() -> None:
+    with pytest.raises(SettingsError, match="two sources are named main"):
+        Edge([source_for("github", name="main"), source_for("gitlab", name="main")])
+
+
 async def test_a_sources_secret_is_not_in_its_text() -> None:
     assert SECRET not in repr(source_for("github"))
 
