@@ -52,6 +52,7 @@ _CONFIG = (
     ("push.recurseSubmodules", "no"),
     ("push.gpgSign", "false"),
     ("gc.auto", "0"),
+    ("advice.fetchShowForcedUpdates", "false"),
     ("maintenance.auto", "false"),
     ("protocol.allow", "never"),
     ("protocol.version", "2"),

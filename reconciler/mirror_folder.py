@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -85,14 +86,33 @@ class MirrorFolder:
             raise _unwritable(self.path, error) from error
 
     def replace(self) -> None:
-        """Put a new, empty repository in the folder's place; the old one is kept once as `PATH.damaged`."""
-        fresh, damaged = f"{self.path}.new", f"{self.path}.damaged"
-        shutil.rmtree(fresh, ignore_errors=True)
-        pygit2.init_repository(fresh, bare=True)
-        if os.path.lexists(self.path):
-            shutil.rmtree(damaged, ignore_errors=True)
-            os.rename(self.path, damaged)
-        os.rename(fresh, self.path)
+        """Put a new, empty repository in the folder's place; the old one is kept once as `PATH.damaged`.
+
+        In the place of an old one the new one is a link to a folder with a name of its own: libgit2 remembers packs by
+        their real path for as long as any thread has them open, and would go on reading the damaged ones.
+        """
+        folder, name = os.path.split(self.path)
+        fresh, damaged = f"{name}.new-{time.time_ns():x}", f"{self.path}.damaged"
+        self._remove_unused()
+        pygit2.init_repository(os.path.join(folder, fresh), bare=True)
+        if not os.path.lexists(self.path):
+            os.rename(os.path.join(folder, fresh), self.path)
+            return
+        _remove(damaged)
+        current = os.path.realpath(self.path)
+        if os.path.islink(self.path):
+            os.unlink(self.path)
+        if os.path.lexists(current):
+            os.rename(current, damaged)
+        os.symlink(fresh, self.path)
+
+    def _remove_unused(self) -> None:
+        """Remove new folders that never came into use, because we were killed in `replace`."""
+        folder, name = os.path.split(self.path)
+        current = os.path.realpath(self.path)
+        for other in os.listdir(folder):
+            if other.startswith(f"{name}.new-") and os.path.join(folder, other) != current:
+                _remove(os.path.join(folder, other))
 
     def sweep_again(self) -> None:
         """Let the next `prepare` sweep once more: a command has failed for no known reason."""
@@ -121,11 +141,7 @@ class MirrorFolder:
     def _sweep(self) -> None:
         """Remove locks and temporary files. Safe: whoever made them held the lock, and has ended."""
         for leftover in self._leftovers():
-            if os.path.isdir(leftover):
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(leftover)
+            _remove(leftover)
 
     def _leftovers(self) -> Iterator[str]:
         objects = os.path.join(self.path, "objects")
@@ -144,6 +160,14 @@ class MirrorFolder:
                     for file in os.listdir(folder)
                     if file.startswith((".tmp-", "tmp_")) or file.endswith(".lock")
                 )
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _unwritable(path: str, error: OSError) -> OperatorError:

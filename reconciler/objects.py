@@ -14,7 +14,7 @@ from typing import cast
 
 import msgspec
 import pygit2
-from pygit2.enums import FileMode, ObjectType
+from pygit2.enums import FileMode, ObjectType, RepositoryOpenFlag
 
 from engine.errors import NotFound, UnavailableError, UserError
 from reconciler.tree_walk import Change, Entry, changed_entries, entries
@@ -63,7 +63,7 @@ class Objects:
             NotFound: it names no commit.
         """
         try:
-            found = self._repository().revparse_single(name).peel(pygit2.Commit)
+            found = self.handle().revparse_single(name).peel(pygit2.Commit)
         except (KeyError, ValueError, pygit2.GitError) as error:
             raise NotFound(f"there is no commit `{name[:200]}`", hint="check the revision") from error
         return str(found.id)
@@ -84,7 +84,7 @@ class Objects:
             UserError: more entries than `tree_walk.ENTRY_LIMIT`.
             MirrorDamaged: the mirror has lost something.
         """
-        repository = self._repository()
+        repository = self.handle()
         tree = self._commit(revision).tree_id
         with self._watching():
             yield from entries(repository, tree, prefixes)
@@ -100,7 +100,7 @@ class Objects:
             UserError: more entries than `tree_walk.ENTRY_LIMIT`.
             MirrorDamaged: the mirror has lost something.
         """
-        repository = self._repository()
+        repository = self.handle()
         trees = [self._commit(revision).tree_id if revision else None for revision in (old, new)]
         with self._watching():
             yield from changed_entries(repository, trees[0], trees[1], prefixes)
@@ -113,7 +113,7 @@ class Objects:
             UserError: it has more than `limit` bytes (reason `FileTooLarge`); it is not read then.
             MirrorDamaged: it cannot be read.
         """
-        database = self._repository().odb
+        database = self.handle().odb
         with self._watching():
             try:
                 oid = pygit2.Oid(hex=blob_id)
@@ -155,14 +155,14 @@ class Objects:
         except NotFound:
             return False
         with self._watching():
-            return bool(origin == target or self._repository().descendant_of(target, origin))
+            return bool(origin == target or self.handle().descendant_of(target, origin))
 
     def commit_info(self, revision: str) -> CommitInfo:
         """What the commit says about itself. Raises NotFound."""
         return commit_info(self._commit(revision))
 
     def _commit(self, revision: str) -> pygit2.Commit:
-        repository = self._repository()
+        repository = self.handle()
         with self._watching():
             try:
                 found = repository[pygit2.Oid(hex=revision)]
@@ -174,14 +174,14 @@ class Objects:
             raise NotFound(f"{revision} is not a commit", hint="check the revision")
         return cast("pygit2.Commit", found)
 
-    def _repository(self) -> pygit2.Repository:
-        """This thread's handle; a folder that was replaced gets a new one."""
+    def handle(self) -> pygit2.Repository:
+        """This thread's pygit2 handle, renewed when the folder was replaced; not to be kept. Raises NotFound."""
         try:
             state = os.stat(self.path)
             key = (state.st_dev, state.st_ino)
             cached: tuple[tuple[int, int], pygit2.Repository] | None = getattr(self._local, "handle", None)
             if cached is None or cached[0] != key:
-                cached = (key, pygit2.Repository(self.path))
+                cached = (key, pygit2.Repository(self.path, RepositoryOpenFlag.NO_SEARCH))
                 self._local.handle = cached
         except (OSError, pygit2.GitError) as error:
             raise NotFound(f"{self.path} is not a Git repository", hint="check the path") from error

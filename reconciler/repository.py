@@ -7,6 +7,7 @@ moment leaves nothing special to repair. This module must not know flows, plans 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractAsyncContextManager
 
 import pygit2
 
@@ -19,6 +20,7 @@ from reconciler.remote import Credentials, Remote
 SOURCE_REF = "refs/headwater/source"
 LOOSE_LIMIT = 2_000
 PACK_LIMIT = 50
+LOCK_PATIENCE = 30.0  # seconds
 _MISSING_BRANCH = "fatal: couldn't find remote ref "
 
 
@@ -89,11 +91,15 @@ class Mirror(Objects):
             CredentialError: the remote refuses us.
             OperatorError: the mirror cannot be written.
         """
-        async with self.folder.locked(self._timeout) as lock:
+        async with self.locked() as lock:
             return await self.fetch_locked(lock)
 
+    def locked(self) -> AbstractAsyncContextManager[int]:
+        """Hold the mirror's folder; see `MirrorFolder.locked`. What is held longer is an outage to whoever waits."""
+        return self.folder.locked(min(self._timeout, LOCK_PATIENCE))
+
     async def fetch_locked(self, lock: int) -> str | None:
-        """As `fetch`, for a caller that holds `folder.locked` already."""
+        """As `fetch`, for a caller that has entered `locked` already."""
         result = None
         for _ in range(2):
             self.folder.prepare()
@@ -115,7 +121,7 @@ class Mirror(Objects):
     def tip(self) -> str | None:
         """The commit last fetched; none before the first fetch and after the branch has gone."""
         try:
-            return str(self._repository().lookup_reference(self.ref).target)
+            return str(self.handle().lookup_reference(self.ref).target)
         except (KeyError, NotFound):
             return None
         except (ValueError, pygit2.GitError):  # an empty or garbled file, as a power cut leaves it
@@ -136,7 +142,7 @@ class Mirror(Objects):
 
     def set_tip(self, commit: str) -> None:
         """Note where the remote's branch is known to be."""
-        self._repository().references.create(self.ref, commit, force=True)
+        self.handle().references.create(self.ref, commit, force=True)
 
     async def tidy(self) -> bool:
         """Pack loose objects when there are many; costs one directory listing when there are not. Nothing is pruned.
@@ -146,7 +152,7 @@ class Mirror(Objects):
         """
         if self.folder.loose_objects() < LOOSE_LIMIT and self.folder.packs() < PACK_LIMIT:
             return False
-        async with self.folder.locked(self._timeout) as lock:
+        async with self.locked() as lock:
             self.folder.prepare()
             # Geometric: what is packed already is only touched when the new is about as large, and the unreachable
             # (commits before a force push, which executions may be pinned to) are packed with the rest.
@@ -169,14 +175,13 @@ class Mirror(Objects):
         env = self.remote.env
         if cwd is None:
             cwd, env = self.path, {**env, "GIT_DIR": self.path}
-        return await git(
-            *args,
-            cwd=cwd,
-            env=env,
-            config=self.remote.config,
-            timeout=self._timeout,
-            pass_fds=() if lock is None else (lock,),
-        )
+        fds = () if lock is None else (lock,)
+        config = self.remote.config
+        try:
+            return await git(*args, cwd=cwd, env=env, config=config, timeout=self._timeout, pass_fds=fds)
+        except BaseException:
+            self.folder.sweep_again()  # git may have been ended by force
+            raise
 
     async def _repair(self, lock: int) -> None:
         """Check every object that is here; replace the mirror when one is unsound."""
@@ -189,7 +194,7 @@ class Mirror(Objects):
         """Whether the tip's commit and root folder can be read: a cheap look, not a check."""
         tip = self.tip()
         try:
-            return tip is not None and self._repository()[self.tree_id(tip)] is not None
+            return tip is not None and self.handle()[self.tree_id(tip)] is not None
         except (KeyError, pygit2.GitError, NotFound, MirrorDamaged):
             return False
 
@@ -197,7 +202,7 @@ class Mirror(Objects):
         """Forget the tip, but hold on to its history, so that a restored branch costs nothing to fetch."""
         tip = self.tip()
         if tip is not None:
-            references = self._repository().references
+            references = self.handle().references
             references.create(f"{self.ref}-last", tip, force=True)
             references.delete(self.ref)
 

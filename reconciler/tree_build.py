@@ -19,7 +19,8 @@ _Nested: TypeAlias = dict[str, "bytes | _Nested | None"]
 def build_tree(
     repository: pygit2.Repository, base: pygit2.Oid | None, changes: Mapping[str, bytes | None]
 ) -> pygit2.Oid:
-    """The tree that `base` becomes when each path of `changes` gets its bytes, or with None goes away.
+    """The tree that `base` becomes when each path of `changes` gets its bytes, or with None goes away (a folder
+    with all that is in it).
 
     A folder left empty goes away too; what stands in the way of a path (a file, a symlink where a folder is needed) is
     replaced. The same changes always give the same tree.

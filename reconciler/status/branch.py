@@ -123,7 +123,6 @@ class StatusBranch:
             mirror_path, url, ref.removeprefix("refs/heads/"), credentials, ref=LOCAL_REF, timeout=timeout
         )
         self.author = author or Signer()
-        self._timeout = timeout
 
     async def publish(
         self,
@@ -149,7 +148,7 @@ class StatusBranch:
             CredentialError: the remote refuses us.
             UnavailableError: it does not answer, or others were faster `ATTEMPTS` times.
         """
-        async with self.mirror.folder.locked(self._timeout) as lock:
+        async with self.mirror.locked() as lock:
             self.mirror.folder.prepare()
             tip = None if self.mirror.suspected else self.mirror.tip()
             if tip is None:
@@ -184,7 +183,7 @@ class StatusBranch:
 
     def _commit_all(self, tip: str | None, drafts: Sequence[Draft]) -> str | None:
         """The commits of the drafts on `tip`: the last one's id, or `tip` when nothing changes."""
-        repository = pygit2.Repository(self.mirror.path)
+        repository = self.mirror.handle()
         parent = tip
         for draft in drafts:
             parent = self._commit(repository, parent, draft)

@@ -44,6 +44,9 @@ class GitHttpServer(ThreadingHTTPServer):
         self.redirect_to = ""
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.released = threading.Event()
+        """Lets go of the requests that hang."""
+        self.asked = threading.Event()
+        """A request has come."""
 
     @property
     def origin(self) -> str:
@@ -72,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         server = self.server
         server.seen.append((self.command, self.path, dict(self.headers)))
+        server.asked.set()
         self.close_connection = self.close_connection or bool(server.fault)
         if server.fault == "hang":
             server.released.wait(60)
