@@ -29,3 +29,8 @@ def derived_id(*parts: str) -> str:
     """The identifier that follows from `parts`: always the same for the same parts, 22 base62 digits."""
     digest = hashlib.blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return _base62(int.from_bytes(digest, "big"))
+
+
+def chance() -> float:
+    """A random number in [0, 1), to be kept with an event so that what follows from it can be told again."""
+    return secrets.randbits(53) / (1 << 53)

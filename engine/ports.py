@@ -209,11 +209,11 @@ class Store(Protocol):
         ...
 
     def due_triggers(self, until: datetime, limit: int = 1000) -> list[TriggerState]:
-        """Triggers with `next_due` up to `until`, not suspended, earliest first."""
+        """Triggers with `next_due` up to `until`, neither suspended nor locked by an execution, earliest first."""
         ...
 
-    def next_due(self) -> datetime | None:
-        """The earliest `next_due` of all triggers that are not suspended."""
+    def next_due(self, beyond: datetime | None = None) -> datetime | None:
+        """The earliest `next_due` (after `beyond`) of all triggers that are neither suspended nor locked."""
         ...
 
     # The outbox of reports

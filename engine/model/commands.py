@@ -17,33 +17,33 @@ class Command(msgspec.Struct, frozen=True, tag=True):
     """Something to be done outside the machine."""
 
 
-class Evaluate(Command):
+class Evaluate(Command, frozen=True):
     """Render what a flowable asks for (under `ROOT`: the flow's outputs); answered by `Rendered`."""
 
     key: str
 
 
-class Run(Command):
+class Run(Command, frozen=True):
     """Carry out an attempt of a task; answered by `AttemptStarted`, `AttemptEnded` or `ChildStarted`."""
 
     key: str
     attempt: int
 
 
-class Stop(Command):
+class Stop(Command, frozen=True):
     """End a running attempt; it answers with `AttemptEnded`."""
 
     key: str
     attempt: int
 
 
-class StopChild(Command):
+class StopChild(Command, frozen=True):
     """Kill a child execution."""
 
     execution_id: str
 
 
-class Wake(Command):
+class Wake(Command, frozen=True):
     """Send `TimeCame` for this task run's attempt at `at`."""
 
     key: str
@@ -51,7 +51,7 @@ class Wake(Command):
     at: datetime
 
 
-class Say(Command):
+class Say(Command, frozen=True):
     """Write a line to the execution's log; `key` is `ROOT` for the execution as a whole."""
 
     key: str
@@ -59,13 +59,13 @@ class Say(Command):
     message: str
 
 
-class StartAgain(Command):
+class StartAgain(Command, frozen=True):
     """Create a new execution of the same flow with the same inputs at `at` (dialect: CREATE_NEW_EXECUTION)."""
 
     at: datetime
 
 
-class Ended(Command):
+class Ended(Command, frozen=True):
     """The execution has reached its terminal `state`: tell its caller, free its slot, report it."""
 
     state: State

@@ -21,22 +21,22 @@ class Event(msgspec.Struct, frozen=True, tag=True):
     at: datetime
 
 
-class Begun(Event):
+class Begun(Event, frozen=True):
     """The execution may run: no concurrency limit holds it."""
 
 
-class Queued(Event):
+class Queued(Event, frozen=True):
     """The flow's concurrency limit is reached; the execution waits for a slot."""
 
 
-class Refused(Event):
+class Refused(Event, frozen=True):
     """The execution ends before it began, in `state` (CANCELLED or FAILED)."""
 
     state: State
     message: str = ""
 
 
-class Rendered(Event):
+class Rendered(Event, frozen=True):
     """The properties that a flowable asked for (or, under `ROOT`, the flow's outputs) are rendered.
 
     Args:
@@ -50,14 +50,14 @@ class Rendered(Event):
     error: str = ""
 
 
-class AttemptStarted(Event):
+class AttemptStarted(Event, frozen=True):
     """An attempt has begun to run."""
 
     key: str
     attempt: int
 
 
-class AttemptEnded(Event):
+class AttemptEnded(Event, frozen=True):
     """An attempt is over.
 
     Args:
@@ -72,7 +72,7 @@ class AttemptEnded(Event):
     chance: float = 0.0
 
 
-class ChildStarted(Event):
+class ChildStarted(Event, frozen=True):
     """A task run has started a child execution."""
 
     key: str
@@ -80,7 +80,7 @@ class ChildStarted(Event):
     child: Child
 
 
-class ChildEnded(Event):
+class ChildEnded(Event, frozen=True):
     """A child execution has ended."""
 
     key: str
@@ -91,22 +91,22 @@ class ChildEnded(Event):
     chance: float = 0.0
 
 
-class TimeCame(Event):
+class TimeCame(Event, frozen=True):
     """The time that a task run waited for has come: a retry, the end of a pause."""
 
     key: str
     attempt: int
 
 
-class KillAsked(Event):
+class KillAsked(Event, frozen=True):
     """Somebody wants it killed."""
 
 
-class PauseAsked(Event):
+class PauseAsked(Event, frozen=True):
     """Somebody wants nothing new to start."""
 
 
-class ResumeAsked(Event):
+class ResumeAsked(Event, frozen=True):
     """Somebody lets it go on.
 
     Args:
@@ -118,7 +118,7 @@ class ResumeAsked(Event):
     outputs: dict[str, Any] = {}
 
 
-class Quarantined(Event):
+class Quarantined(Event, frozen=True):
     """A bug of ours: this execution alone is ended as FAILED."""
 
     message: str

@@ -152,6 +152,7 @@ class Execution(msgspec.Struct, frozen=True):
         parent_id: the execution this one was replayed from.
         original_id: the first of a line of replays and retries.
         number: which try of the whole flow this is, from 1 (retries that create a new execution).
+        first_created: when the first of these tries was created; none for the first.
         busy: task runs that may still do something by themselves.
         paused: task runs that wait for a person or for time.
         held: a person paused the whole execution.
@@ -170,6 +171,7 @@ class Execution(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     original_id: str = ""
     number: int = 1
+    first_created: datetime | None = None
     kind: Literal["NORMAL", "TEST"] = "NORMAL"
     scope: Scope = Scope()
     runs: immutables.Map[str, TaskRun] = immutables.Map()
@@ -190,6 +192,11 @@ class Execution(msgspec.Struct, frozen=True):
     def created(self) -> datetime:
         """When it was created."""
         return self.history[0].at
+
+    @property
+    def first_started(self) -> datetime:
+        """When the first try of the whole flow was created."""
+        return self.first_created or self.created
 
     @property
     def ended(self) -> datetime | None:

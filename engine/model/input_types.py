@@ -356,6 +356,8 @@ Choices = Annotated[tuple[Annotated[Choice, BeforeValidator(_choice)], ...] | No
 
 
 class Chosen(Input):
+    """Has values to choose from: given, or by an expression that is rendered when the input is read."""
+
     expression: Any = None
     allow_custom_value: bool = False
     auto_select_first: bool = False

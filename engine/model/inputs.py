@@ -5,12 +5,15 @@ Pure: expressions are rendered by a callable that is handed in, files are stored
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ExpressionError, InputInvalid
 from engine.model.condition import Render, is_true
-from engine.model.input_types import Chosen, FormInput, Input, SecretInput
+from engine.model.input_types import TYPES, Chosen, FormInput, Input, SecretInput
+
+if TYPE_CHECKING:
+    from engine.model.flow import FlowOutput
 
 
 def read_inputs(declared: Sequence[Input], given: Mapping[str, Any], render: Render) -> dict[str, Any]:
@@ -37,6 +40,34 @@ def read_inputs(declared: Sequence[Input], given: Mapping[str, Any], render: Ren
             "\n".join(reading.problems[name] for name in reading.declared if name in reading.problems)
         )
     return reading.nested()
+
+
+def read_outputs(declared: Sequence[FlowOutput], render: Callable[[Any], Any]) -> dict[str, Any]:
+    """Render and convert a flow's outputs (dialect, section 1.1).
+
+    Args:
+        declared: the flow's `outputs`.
+        render: renders a value, typed.
+
+    Raises:
+        ExpressionError: one that is required cannot be rendered.
+        InputInvalid: a value does not fit its type.
+    """
+    values: dict[str, Any] = {}
+    for each in declared:
+        try:
+            value = render(each.value)
+        except ExpressionError:
+            if each.required:
+                raise
+            continue
+        if value is None:
+            continue
+        try:
+            values[each.id] = TYPES[each.type].model_construct(id=each.id, type=each.type).convert(value)
+        except ValueError as error:
+            raise InputInvalid(f"output `{each.id}`: {error}") from None
+    return values
 
 
 def flat(declared: Sequence[Input]) -> Iterator[Input]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import msgspec
 
 from engine.model.commands import AnyCommand
 from engine.model.events import AnyEvent
+from engine.model.flow import Flow
 from engine.model.run import RunHandle
 from engine.model.state import State
 from engine.model.task import Level
@@ -37,6 +39,7 @@ class Work(msgspec.Struct, frozen=True):
         event: what to deliver to the execution.
         due: not before (UTC); none means now.
         handle: the run that was started for it.
+        seen: how many lines of its stdout and stderr are in the log already.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Work(msgspec.Struct, frozen=True):
     event: AnyEvent | None = None
     due: datetime | None = None
     handle: RunHandle | None = None
+    seen: tuple[int, int] = (0, 0)
 
 
 class FlowVersion(msgspec.Struct, frozen=True):
@@ -68,6 +72,22 @@ class FlowVersion(msgspec.Struct, frozen=True):
     at: datetime
     disabled: bool = False
     triggers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A flow that a commit wants live.
+
+    Args:
+        flow: compiled from `content`.
+        path: of its file in the repository.
+        blob: id of the content.
+    """
+
+    flow: Flow
+    content: bytes
+    path: str
+    blob: str
 
 
 class TriggerState(msgspec.Struct, frozen=True):

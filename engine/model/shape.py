@@ -41,15 +41,17 @@ class Each(msgspec.Struct, frozen=True, tag="each"):
 
 
 class Wait(msgspec.Struct, frozen=True, tag="wait"):
-    """No children: wait for a person or for time.
+    """Wait for a person or for time; then, if it goes on well, walk the tasks of `branch` one by one.
 
     Args:
         seconds: how long until it goes on by itself; none means until somebody resumes it.
         state: the state it ends in when the time is over (SUCCESS, WARNING, FAILED or CANCELLED).
+        branch: what follows a wait that ends well; empty: nothing.
     """
 
     seconds: float | None = None
     state: str = "SUCCESS"
+    branch: str = ""
 
 
 class Nothing(msgspec.Struct, frozen=True, tag="nothing"):

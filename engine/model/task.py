@@ -19,9 +19,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from engine.model.base import Document
+from engine.model.base import Document, Text
+from engine.model.duration import DurationText
 from engine.model.retry import Retry
 from engine.model.run import RunRequest, RunResult
 from engine.model.shape import Shape
@@ -139,14 +140,14 @@ class Task(Document):
 
     kind: ClassVar[str] = "abstract"
 
-    id: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$", max_length=256)
+    id: Text = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$", max_length=256)
     type: str
     version: str | None = None
     description: str | None = None
     retry: Retry | None = None
-    timeout: str | None = None
+    timeout: DurationText | None = None
     disabled: bool = False
-    run_if: Any = Field(default="true", alias="runIf")
+    run_if: Any = Field(default="true", validation_alias=AliasChoices("runIf", "when"))
     allow_failure: bool = False
     allow_warning: bool = False
     log_level: Level | None = None
@@ -216,8 +217,10 @@ class Work(Task):
         """Say what to run. Called off the event loop. Raises HeadwaterError, which fails the attempt."""
         raise NotImplementedError
 
-    def result(self, context: Context, result: RunResult, outputs: Mapping[str, Any]) -> TaskResult:
-        """Turn what the runner reports into a result. `outputs` came by the `::{}::` protocol."""
+    def result(
+        self, context: Context, result: RunResult, outputs: Mapping[str, Any], metrics: Sequence[Metric]
+    ) -> TaskResult:
+        """Turn what the runner reports into a result. `outputs` and `metrics` came by the `::{}::` protocol."""
         raise NotImplementedError
 
 

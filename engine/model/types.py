@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from engine.errors import PluginError
+
 Group = Literal["tasks", "triggers", "conditions"]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,7 +61,10 @@ def resolver(group: Group, base: type[Model]) -> Callable[[Any, ValidationInfo],
         types: Types | None = info.context.get("types") if info.context else None
         if types is None:
             raise LookupError("a flow is validated with context={'types': registry}")
-        found = types.find(group, name) if isinstance(name, str) else None
+        try:
+            found = types.find(group, name) if isinstance(name, str) else None
+        except PluginError as error:
+            raise problem_at(("type",), "broken_plugin", str(error), name) from None
         if found is None:
             near = types.suggest(group, str(name))
             hint = f"; did you mean `{near}`?" if near else ""

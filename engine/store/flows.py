@@ -24,7 +24,7 @@ _TRIGGER = (
     "SELECT namespace, flow_id, trigger_id, type, next_due, last_due, execution_id, spec, suspended"
     " FROM triggers"
 )
-_WAITING = "next_due IS NOT NULL AND suspended = 0"  # word for word what the index triggers_by_due covers
+_WAITING = "next_due IS NOT NULL AND suspended = 0 AND execution_id IS NULL"  # word for word what the index triggers_by_due covers
 
 
 def put_flows(
@@ -141,7 +141,7 @@ def triggers(
 
 
 def due_triggers(connection: sqlite3.Connection, until: datetime, limit: int) -> list[TriggerState]:
-    """At most `limit` triggers that are due by `until` and not suspended, earliest first."""
+    """At most `limit` triggers that are due by `until`, neither suspended nor locked, earliest first."""
     rows = connection.execute(
         f"{_TRIGGER} WHERE {_WAITING} AND next_due <= ? ORDER BY next_due, namespace, flow_id, trigger_id LIMIT ?",
         (codec.micros(until), limit),
@@ -149,9 +149,12 @@ def due_triggers(connection: sqlite3.Connection, until: datetime, limit: int) ->
     return [_trigger(row) for row in rows]
 
 
-def next_due(connection: sqlite3.Connection) -> datetime | None:
-    """The earliest due time of all triggers that are not suspended."""
-    found = connection.execute(f"SELECT min(next_due) FROM triggers WHERE {_WAITING}").fetchone()  # noqa: S608
+def next_due(connection: sqlite3.Connection, beyond: datetime | None) -> datetime | None:
+    """The earliest due time, after `beyond`, of all triggers that are neither suspended nor locked."""
+    found = connection.execute(
+        f"SELECT min(next_due) FROM triggers WHERE {_WAITING} AND next_due > ?",  # noqa: S608
+        (codec.micros(beyond) if beyond else 0,),
+    ).fetchone()
     return codec.maybe_instant(found[0])
 
 

@@ -136,14 +136,14 @@ class SqliteStore:
             return flows.triggers(connection, namespace, flow_id)
 
     def due_triggers(self, until: datetime, limit: int = 1000) -> list[TriggerState]:
-        """Triggers with `next_due` up to `until`, not suspended, earliest first."""
+        """Triggers with `next_due` up to `until`, neither suspended nor locked, earliest first."""
         with self._database.reading() as connection:
             return flows.due_triggers(connection, until, limit)
 
-    def next_due(self) -> datetime | None:
-        """The earliest `next_due` of all triggers that are not suspended."""
+    def next_due(self, beyond: datetime | None = None) -> datetime | None:
+        """The earliest `next_due` (after `beyond`) of all triggers that are neither suspended nor locked."""
         with self._database.reading() as connection:
-            return flows.next_due(connection)
+            return flows.next_due(connection, beyond)
 
     def reports(self, limit: int = 1000) -> list[Report]:
         """What still has to be told, oldest first; a change of a waiting report does not cost it its place."""

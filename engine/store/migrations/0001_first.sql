@@ -105,7 +105,7 @@ CREATE TABLE triggers (
     suspended INTEGER NOT NULL,
     PRIMARY KEY (namespace, flow_id, trigger_id)
 ) WITHOUT ROWID;
-CREATE INDEX triggers_by_due ON triggers (next_due) WHERE next_due IS NOT NULL AND suspended = 0;
+CREATE INDEX triggers_by_due ON triggers (next_due) WHERE next_due IS NOT NULL AND suspended = 0 AND execution_id IS NULL;
 
 -- Kept for ever: a due time fires once.
 CREATE TABLE fires (

@@ -1,0 +1,72 @@
+"""How an execution ends: its final state and its outputs. Knows no children; they are walked elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.machine.draft import Draft
+from engine.model.commands import Ended, Evaluate, Stop
+from engine.model.execution import ROOT
+from engine.model.state import State
+
+
+def wake(draft: Draft) -> None:
+    """Let a paused execution run on (dialect, 4.2: PAUSED, RESTARTED, RUNNING)."""
+    if draft.state is State.PAUSED:
+        draft.change(held=False)
+        draft.move(State.RESTARTED)
+        draft.move(State.RUNNING)
+
+
+def close_flow(draft: Draft) -> None:
+    """All phases of the flow are over: render its outputs, where it has some, and end."""
+    if draft.graph.flow.outputs and draft.execution.ending not in (State.KILLED, State.RETRIED):
+        draft.busy += 1
+        draft.ask(Evaluate(ROOT))
+    else:
+        end(draft, outcome(draft))
+
+
+def outputs_rendered(draft: Draft, values: dict[str, Any], error: str) -> None:
+    """The flow's outputs are there, or could not be rendered, which fails the execution."""
+    if draft.state.terminal:
+        return
+    draft.busy -= 1
+    state = outcome(draft)
+    if error:
+        draft.say(ROOT, "ERROR", error)
+        draft.change(error=error)
+        state = State.FAILED if state.good else state
+    else:
+        draft.change(outputs=values)
+    end(draft, state)
+
+
+def outcome(draft: Draft) -> State:
+    """The final state: the decided one, else what the main tasks came to."""
+    return draft.execution.ending or draft.execution.scope.worst
+
+
+def end(draft: Draft, state: State) -> None:
+    """Move the execution to its terminal state and tell so."""
+    wake(draft)
+    draft.move(state)
+    draft.change(ending=None, held=False)
+    draft.ask(Ended(state))
+    draft.ended = True
+
+
+def quarantine(draft: Draft, message: str) -> None:
+    """End the execution as FAILED, whatever it was doing."""
+    if draft.state.terminal:
+        return
+    for run in draft.all_runs():
+        if not run.state.terminal:
+            if run.state is State.RUNNING and run.attempts:
+                draft.ask(Stop(run.key, len(run.attempts)))
+            draft.move_run(run, State.FAILED, error=message)
+    draft.busy = draft.paused = 0
+    draft.say(ROOT, "ERROR", message)
+    draft.change(error=message, held=False)
+    draft.move(State.FAILED)
+    draft.ask(Ended(State.FAILED))

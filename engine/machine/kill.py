@@ -1,0 +1,36 @@
+"""Ending an execution before its time: a kill, or a decided end (`core.execution.Exit`, a cancelled pause)."""
+
+from __future__ import annotations
+
+from engine.machine import children, ending
+from engine.machine.draft import Draft
+from engine.model.commands import Stop, StopChild
+from engine.model.state import State
+
+
+def stop_all(draft: Draft, state: State) -> None:
+    """Nothing new starts and the execution ends in `state`; what runs is stopped only by KILLED."""
+    if state is State.KILLED:
+        draft.then(lambda: kill(draft))
+    elif not draft.stopping:
+        draft.change(ending=state)
+
+
+def kill(draft: Draft) -> None:
+    """End everything: what has not begun is KILLED at once, what runs is stopped and its end awaited."""
+    if draft.state.terminal or draft.state is State.KILLING:
+        return
+    if draft.state in (State.CREATED, State.QUEUED):
+        ending.end(draft, State.KILLED)
+        return
+    draft.change(ending=State.KILLED, held=False)
+    draft.move(State.KILLING)
+    for run in draft.all_runs():
+        if run.state in (State.CREATED, State.RETRYING):
+            draft.busy -= 1
+            children.end_run(draft, run, State.KILLED)
+        elif run.state is State.PAUSED:
+            draft.paused -= 1
+            children.end_run(draft, run, State.KILLED)
+        elif run.state is State.RUNNING and run.scope is None and run.attempts:
+            draft.ask(StopChild(run.child.execution_id) if run.child else Stop(run.key, len(run.attempts)))

@@ -1,0 +1,31 @@
+"""What an execution still waits for, read off its snapshot alone: how a recovering daemon takes it up again.
+
+What lasts in the store beside the snapshot (timers, attempts that were handed to a runner) is not repeated here.
+"""
+
+from __future__ import annotations
+
+from engine.machine.graph import Graph
+from engine.model.commands import AnyCommand, Evaluate, Run
+from engine.model.execution import ROOT, Execution
+from engine.model.state import State
+from engine.model.task import Flowable
+
+
+def pending(graph: Graph, execution: Execution) -> list[AnyCommand]:
+    """The commands that were asked for and whose answers have not come; repeating them is harmless."""
+    if execution.state.terminal and execution.scope.phase != "after":
+        return []
+    commands: list[AnyCommand] = []
+    open_runs = [run for run in execution.task_runs() if not run.state.terminal]
+    for run in open_runs:
+        if run.state is not State.CREATED:
+            continue
+        task = graph.nodes[run.task_id].task
+        if isinstance(task, Flowable):
+            commands.append(Evaluate(run.key))
+        elif not execution.held:
+            commands.append(Run(run.key, len(run.attempts) + 1))
+    if not open_runs and not execution.state.terminal and execution.busy:
+        commands.append(Evaluate(ROOT))
+    return commands

@@ -1,0 +1,148 @@
+"""What a task sees while it runs: `engine.model.task.Context` over one attempt. Text that leaves it is masked."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from engine import expressions
+from engine.machine.graph import Graph
+from engine.model.execution import Execution, TaskRun
+from engine.model.records import LogEntry
+from engine.model.task import Level
+from engine.runtime import variables
+from engine.runtime.functions import Functions
+from engine.runtime.surroundings import Surroundings
+
+_LEVELS: tuple[Level, ...] = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+
+
+def scope_of(
+    around: Surroundings, graph: Graph, execution: Execution, here: TaskRun | None = None
+) -> expressions.Scope:
+    """What an expression sees: of an execution as a whole, or of a task run of it."""
+    known = around.variables()
+    known.update(variables.of_execution(graph, execution, here))
+    return expressions.Scope(known, Functions(around, graph, execution, here).table())
+
+
+class RunContext:
+    """One attempt of one task run, as its task sees it.
+
+    Args:
+        write: takes the log lines.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        graph: Graph,
+        execution: Execution,
+        run: TaskRun,
+        attempt: int,
+        write: Callable[[LogEntry], None],
+    ) -> None:
+        self._around = around
+        self._graph = graph
+        self._execution = execution
+        self._run = run
+        self.attempt = attempt
+        self.now: datetime = around.clock.now()
+        self._write = write
+        self._scope: expressions.Scope | None = None
+        self._functions = Functions(around, graph, execution, run)
+        task = graph.nodes[run.task_id].task
+        self._floor = _LEVELS.index(task.log_level) if task.log_level else 0
+
+    def divert(self, write: Callable[[LogEntry], None]) -> None:
+        """Hand log lines to `write` from now on."""
+        self._write = write
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the flow."""
+        return self._execution.flow.namespace
+
+    @property
+    def flow_id(self) -> str:
+        """The id of the flow."""
+        return self._execution.flow.id
+
+    @property
+    def execution_id(self) -> str:
+        """The id of the execution."""
+        return self._execution.id
+
+    @property
+    def task_run_id(self) -> str:
+        """The id of the task run."""
+        return self._run.id
+
+    @property
+    def key(self) -> str:
+        """Names this attempt for ever."""
+        return f"{self._execution.id}/{self._run.key}/{self.attempt}"
+
+    @property
+    def parent_key(self) -> str:
+        """Names the task run of the flowable around this one for ever."""
+        return f"{self._execution.id}/{self._run.parent}"
+
+    @property
+    def scope(self) -> expressions.Scope:
+        """What expressions see; made when first asked for."""
+        if self._scope is None:
+            self._scope = scope_of(self._around, self._graph, self._execution, self._run)
+        return self._scope
+
+    def render(self, template: str) -> str:
+        """Render to text. Raises ExpressionError."""
+        compiled = expressions.compile(template)
+        return compiled.text if compiled.constant else compiled.render(self.scope)
+
+    def value(self, template: Any) -> Any:
+        """Render typed and deeply. Raises ExpressionError."""
+        return expressions.render_deep(template, self.scope)
+
+    def truthy(self, template: Any) -> bool:
+        """Render and apply the dialect's truth. Raises ExpressionError."""
+        return expressions.truthy(self.value(template))
+
+    def log(self, level: Level, message: str) -> None:
+        """Write a line to the execution's log."""
+        if _LEVELS.index(level) < self._floor:
+            return
+        self._write(
+            LogEntry(
+                execution_id=self._execution.id,
+                at=self._around.clock.now(),
+                level=level,
+                message=self._around.masker.text(message),
+                key=self._run.key,
+                task_id=self._run.task_id,
+                task_run_id=self._run.id,
+                attempt=self.attempt,
+            )
+        )
+
+    def read_file(self, uri: str) -> bytes:
+        """The content of a file of internal storage or of the namespace. Raises NotFound."""
+        return self._functions.content(uri)
+
+    def local_path(self, uri: str) -> str:
+        """A local path from which a file of internal storage can be read. Raises NotFound."""
+        return self._around.files.local_path(uri)
+
+    def store_file(self, name: str, source: str | bytes) -> str:
+        """Keep a file (a local path, or bytes) in internal storage and return its URI."""
+        namespace = self.namespace.replace(".", "/")
+        place = f"{namespace}/{self.flow_id}/executions/{self.execution_id}/tasks/{self._run.task_id}"
+        safe = posixpath.normpath("/" + name).lstrip("/")
+        return self._around.files.put(f"{place}/{self._run.id}/{self.attempt}/{safe}", source)
+
+    def namespace_files(self) -> Mapping[str, bytes]:
+        """The namespace's files at the execution's commit, by relative path."""
+        files = self._around.namespace_files
+        return files.files(self.namespace, self._execution.flow.commit) if files else {}

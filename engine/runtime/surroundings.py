@@ -1,0 +1,43 @@
+"""What an execution finds around it: secrets, key-value pairs, files, globals; made where the daemon is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.clock import Clock, SystemClock
+from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
+from engine.runtime.masking import Masker
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The daemon's own part of what expressions and tasks see.
+
+    Args:
+        globals: the operator's `[globals]`, seen as `globals.*`.
+        envs: seen as `envs.*` (variables with the prefix `ENV_` or `KESTRA_`, lower-cased).
+        secrets: providers, asked in order.
+        environment, url: seen as `kestra.environment` and `kestra.url`.
+        default_runner: for script tasks that name none.
+    """
+
+    store: Store
+    files: FileStorage
+    namespace_files: NamespaceFiles | None = None
+    secrets: Sequence[SecretProvider] = ()
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    envs: Mapping[str, str] = field(default_factory=dict)
+    environment: str | None = None
+    url: str | None = None
+    default_runner: str = "process"
+    masker: Masker = field(default_factory=Masker)
+    clock: Clock = field(default_factory=SystemClock)
+
+    def variables(self) -> dict[str, Any]:
+        """The variables that do not depend on the execution."""
+        known: dict[str, Any] = {"globals": self.globals, "envs": self.envs}
+        kestra = {"environment": self.environment, "url": self.url}
+        known["kestra"] = {name: value for name, value in kestra.items() if value is not None}
+        return known

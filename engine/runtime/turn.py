@@ -1,0 +1,266 @@
+"""One turn of the engine: events stepped, commands inside the engine carried out, all into one batch.
+
+A turn changes nothing outside itself: the engine's thread commits its batch and only then lets `outward` happen.
+If the commit fails, the turn is thrown away and taken again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from engine import ids
+from engine.errors import HeadwaterError
+from engine.machine.step import Transition, step
+from engine.model.commands import (
+    AnyCommand,
+    Ended,
+    Evaluate,
+    Run,
+    Say,
+    StartAgain,
+    Stop,
+    StopChild,
+    Wake,
+)
+from engine.model.events import (
+    AnyEvent,
+    AttemptEnded,
+    Begun,
+    ChildEnded,
+    KillAsked,
+    Quarantined,
+    Queued,
+    Refused,
+    TimeCame,
+)
+from engine.model.execution import ROOT, Execution
+from engine.model.records import LogEntry, Work
+from engine.model.state import State
+from engine.ports import Batch
+from engine.runtime import births, inside
+from engine.runtime.library import Library
+from engine.runtime.live import Live
+from engine.runtime.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
+
+Asked = tuple[str, AnyCommand]  # a command and the execution it came from
+
+
+@dataclass(slots=True)
+class Outward:
+    """What is to happen outside once the turn is durable."""
+
+    work: list[Work] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
+    ended: list[Execution] = field(default_factory=list)
+
+
+class Turn:
+    """A batch in the making.
+
+    Args:
+        live: executions that have not ended, as they were committed last.
+        queue: commands left over from the turn before.
+    """
+
+    def __init__(
+        self, around: Surroundings, library: Library, live: Live, queue: Iterable[Asked], at: datetime
+    ) -> None:
+        self.around = around
+        self.library = library
+        self.live = live
+        self.at = at
+        self.batch = Batch()
+        self.outward = Outward()
+        self.queue: deque[Asked] = deque(queue)
+
+    # Executions
+
+    def get(self, execution_id: str) -> Execution | None:
+        """An execution as this turn has it."""
+        return (
+            self.batch.executions.get(execution_id)
+            or self.live.executions.get(execution_id)
+            or self.around.store.execution(execution_id)
+        )
+
+    def submit(self, wish: births.Submission) -> Execution:
+        """Create the execution that is wished for, and begin it as far as its concurrency limit lets it.
+
+        Raises:
+            NotFound: there is no such flow.
+            NotPermitted: it is disabled.
+            InputInvalid: the inputs do not fit.
+        """
+        if wish.id and (known := self.get(wish.id)) is not None:
+            return known
+        version, graph = self.library.live(wish.namespace, wish.flow_id, wish.revision)
+        return self.admit(births.born(self.around, version, graph, wish, self.at))
+
+    def admit(self, execution: Execution) -> Execution:
+        """Take in a new execution: it begins, waits for a slot, or is refused (dialect, section 4.9)."""
+        self.batch.executions[execution.id] = execution
+        self.batch.bases[execution.id] = 0
+        self.batch.reports.add(("execution", execution.id))
+        limit = self.library.graph(execution.flow).flow.concurrency
+        name = execution.flow.name
+        event: AnyEvent = Begun(self.at)
+        if limit is not None and self.live.running(name, self.batch.executions) >= limit.limit:
+            full = f"flow {name} already runs {limit.limit} executions, its concurrency limit"
+            match limit.behavior:
+                case "QUEUE":
+                    event = Queued(self.at)
+                case "CANCEL":
+                    event = Refused(self.at, State.CANCELLED, full)
+                case "FAIL":
+                    event = Refused(self.at, State.FAILED, full)
+        self.deliver(execution.id, event)
+        return self.batch.executions[execution.id]
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
+        """Step an execution over an event and take up what follows."""
+        match event:
+            case AttemptEnded(key=key, attempt=attempt):
+                self.batch.work[work_id(execution_id, key, attempt)] = None
+            case TimeCame(key=key, attempt=attempt):
+                self.batch.work[timer_id(execution_id, key, attempt)] = None
+            case _:
+                pass
+        execution = self.get(execution_id)
+        if execution is None:
+            log.warning("event for an unknown execution", extra={"execution_id": execution_id})
+            return
+        event, transition = self._step(execution, event)
+        if transition.execution is not execution:
+            self._record(execution, event, transition)
+
+    def _step(self, execution: Execution, event: AnyEvent) -> tuple[AnyEvent, Transition]:
+        graph = self.library.graph(execution.flow)
+        try:
+            return event, step(graph, execution, event)
+        except Exception:
+            log.exception("execution quarantined", extra={"execution_id": execution.id})
+            quarantine = Quarantined(event.at, "Headwater made a mistake here: the execution was stopped")
+            return quarantine, step(graph, execution, quarantine)
+
+    def _record(self, before: Execution, event: AnyEvent, transition: Transition) -> None:
+        after = transition.execution
+        batch = self.batch
+        batch.bases.setdefault(after.id, before.version)
+        batch.executions[after.id] = after
+        batch.events.append((after.id, after.version, event))
+        batch.touched.setdefault(after.id, set()).update(transition.touched)
+        if transition.valued:
+            batch.valued.setdefault(after.id, set()).update(transition.valued)
+        if after.state is not before.state:
+            batch.reports.add(("execution", after.id))
+        self.queue.extend((after.id, command) for command in transition.commands)
+
+    # Commands
+
+    def perform(self, execution_id: str, command: AnyCommand) -> None:
+        """Carry out a command, or put it into the batch for after the commit."""
+        match command:
+            case Evaluate(key=key):
+                inside.evaluate(self, execution_id, key)
+            case Run():
+                inside.run(self, execution_id, command)
+            case Stop(key=key, attempt=attempt):
+                self.outward.stops.append(work_id(execution_id, key, attempt))
+            case StopChild(execution_id=child):
+                self.deliver(child, KillAsked(self.at))
+            case Wake(key=key, attempt=attempt, at=at):
+                event = TimeCame(at, key, attempt)
+                self.put_work(Work(timer_id(execution_id, key, attempt), execution_id, event=event, due=at))
+            case StartAgain(at=at):
+                self.put_work(Work(f"{execution_id}/again", execution_id, command=command, due=at))
+            case Say(key=key, level=level, message=message):
+                self._say(execution_id, key, level, message)
+            case Ended(state=state):
+                self._ended(execution_id, state)
+
+    def put_work(self, work: Work) -> None:
+        """Keep work until it is done, and hand it out after the commit."""
+        self.batch.work[work.id] = work
+        self.outward.work.append(work)
+
+    def _say(self, execution_id: str, key: str, level: str, message: str) -> None:
+        execution = self.get(execution_id)
+        run = execution.runs.get(key) if execution and key != ROOT else None
+        self.batch.logs.append(
+            LogEntry(
+                execution_id=execution_id,
+                at=self.at,
+                level=level,  # type: ignore[arg-type]
+                message=self.around.masker.text(message),
+                key=key,
+                task_id=run.task_id if run else "",
+                task_run_id=run.id if run else "",
+                attempt=len(run.attempts) if run else 0,
+            )
+        )
+
+    def _ended(self, execution_id: str, state: State) -> None:
+        execution = self.get(execution_id)
+        assert execution is not None
+        self.outward.ended.append(execution)
+        if execution.caller is not None and state is not State.RETRIED:
+            caller = execution.caller
+            outputs = execution.outputs
+            self.deliver(
+                caller.execution_id,
+                ChildEnded(
+                    self.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()
+                ),
+            )
+        self._unlock(execution)
+        self._next_queued(execution)
+
+    def _unlock(self, execution: Execution) -> None:
+        """Let the trigger fire again that waited for this execution to end (dialect, section 3.1)."""
+        if execution.cause is None:
+            return
+        for state in self.around.store.triggers(execution.flow.namespace, execution.flow.id):
+            held = self.batch.triggers.get((state.namespace, state.flow_id, state.trigger_id), state)
+            if held is not None and held.execution_id == execution.id:
+                key = (held.namespace, held.flow_id, held.trigger_id)
+                self.batch.triggers[key] = msgspec.structs.replace(held, execution_id=None)
+
+    def _next_queued(self, execution: Execution) -> None:
+        name = execution.flow.name
+        waiting = self.live.queued(name, self.batch.executions)
+        if waiting is None:
+            return
+        try:
+            _, graph = self.library.live(execution.flow.namespace, execution.flow.id)
+        except HeadwaterError:
+            graph = self.library.graph(execution.flow)
+        limit = graph.flow.concurrency
+        if limit is None or self.live.running(name, self.batch.executions) < limit.limit:
+            self.deliver(waiting, Begun(self.at))
+
+    def start_again(self, execution_id: str) -> None:
+        """The time has come for the next try of a whole flow."""
+        self.batch.work[f"{execution_id}/again"] = None
+        execution = self.get(execution_id)
+        if execution is not None:
+            follower = births.again(execution, self.at)
+            if self.get(follower.id) is None:
+                self.admit(follower)
+
+
+def work_id(execution_id: str, key: str, attempt: int) -> str:
+    """The name of an attempt handed to a runner."""
+    return f"{execution_id}/{key}/{attempt}"
+
+
+def timer_id(execution_id: str, key: str, attempt: int) -> str:
+    """The name of a timer."""
+    return f"{execution_id}/{key}/{attempt}/timer"
