@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from engine.errors import UserError
 from engine.model.base import Text
 
 _ADAPTER: TypeAdapter[timedelta] = TypeAdapter(timedelta)
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_upper)]
+"""A duration that cannot be a template; ISO 8601 in either case of letters, as the dialect reads it."""
 
 
 def seconds_of(value: Any) -> float:

@@ -7,7 +7,6 @@ because they have to be reported together with everything else. This module must
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainValidator, model
 
 from engine.model.base import Document, Text
 from engine.model.condition import AnyCondition
+from engine.model.duration import Duration
 from engine.model.input_types import AnyInput, check_type
 from engine.model.labels import Labels
 from engine.model.retry import Retry
@@ -55,7 +55,7 @@ class Sla(Document):
 
     id: Text
     type: Literal["MAX_DURATION", "EXECUTION_ASSERTION"]
-    duration: timedelta | None = None
+    duration: Duration | None = None
     assertion: Any = Field(default=None, alias="assert")
     behavior: Literal["FAIL", "CANCEL", "NONE"]
     labels: Labels = {}
@@ -81,7 +81,7 @@ class Check(Document):
 class Quota(Document):
     """How many executions may be created within a time."""
 
-    duration: timedelta
+    duration: Duration
     limit: int = Field(gt=0)
     behavior: Literal["FAIL", "CANCEL"] = "FAIL"
 

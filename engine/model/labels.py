@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from engine.model.base import Text
 from engine.model.types import problem_at
@@ -36,10 +35,8 @@ def _as_map(value: Any) -> Any:
 def _no_system(labels: dict[str, str]) -> dict[str, str]:
     taken = [key for key in labels if key.startswith(_SYSTEM) and key not in _ALLOWED]
     if taken:
-        message = (
-            f"label `{taken[0]}`: keys that start with `system.` belong to the engine; choose another key"
-        )
-        raise PydanticCustomError("ours", "{message}", {"message": message})
+        message = "labels that start with `system.` belong to the engine; choose another key"
+        raise problem_at((taken[0],), "system_label", message, taken[0])
     return labels
 
 

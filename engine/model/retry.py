@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from engine.model.base import Document
+from engine.model.duration import Duration
 
 Behavior = Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"]
 
@@ -16,7 +17,7 @@ class _Policy(Document):
     max_attempts: int | None = Field(
         default=None, ge=1, validation_alias=AliasChoices("maxAttempts", "maxAttempt")
     )
-    max_duration: timedelta | None = None
+    max_duration: Duration | None = None
     warning_on_retry: bool = False
     behavior: Behavior = "RETRY_FAILED_TASK"
 
@@ -25,7 +26,7 @@ class Constant(_Policy):
     """The same pause every time."""
 
     type: Literal["constant"] = "constant"
-    interval: timedelta
+    interval: Duration
 
     @model_validator(mode="after")
     def _ordered(self) -> Constant:
@@ -42,8 +43,8 @@ class Exponential(_Policy):
     """A pause that grows by `delayFactor`, up to `maxInterval`."""
 
     type: Literal["exponential"] = "exponential"
-    interval: timedelta
-    max_interval: timedelta
+    interval: Duration
+    max_interval: Duration
     delay_factor: float | None = None
 
     @model_validator(mode="after")
@@ -66,8 +67,8 @@ class Random(_Policy):
     """A pause drawn evenly from [minInterval, maxInterval)."""
 
     type: Literal["random"] = "random"
-    min_interval: timedelta
-    max_interval: timedelta
+    min_interval: Duration
+    max_interval: Duration
 
     @model_validator(mode="after")
     def _ordered(self) -> Random:

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainValidator
 
 from engine.model.base import Document, Text
 from engine.model.condition import AnyCondition, Render, is_true
+from engine.model.duration import Duration
 from engine.model.labels import Labels
 from engine.model.state import State
 from engine.model.task import Level
@@ -75,7 +76,7 @@ class Schedulable(Trigger):
     kind: ClassVar[str] = "schedule"
 
     recover_missed_schedules: Recovery | None = None
-    late_maximum_delay: timedelta | None = Field(
+    late_maximum_delay: Duration | None = Field(
         default=None, validation_alias=AliasChoices("lateMaximumDelay", "lateMaxDelay")
     )
     backfill: Any = None
@@ -141,7 +142,7 @@ class Polling(Trigger):
 
     kind: ClassVar[str] = "polling"
 
-    interval: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))
+    interval: Duration = Field(default=timedelta(seconds=60), gt=timedelta(0))
 
     async def poll(self, context: Polled) -> Mapping[str, Any] | None:
         """The `trigger.*` variables of what was found, or none. Raises HeadwaterError."""

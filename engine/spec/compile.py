@@ -1,0 +1,134 @@
+"""From the bytes of a flow file to a validated flow, or to all that is wrong with it at once.
+
+Every problem has file, line, column and property, says what is wrong and, where it can, what was meant. This
+module must not know where the bytes come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+from pydantic import ValidationError
+
+from engine.errors import ExpressionError, FlowInvalid
+from engine.model.flow import Flow
+from engine.model.problem import Problem
+from engine.model.types import Types
+from engine.spec import rules
+from engine.spec.defaults import with_defaults
+from engine.spec.document import Document, dotted, parse
+from engine.spec.marks import Path
+from engine.spec.messages import known_path, say
+
+MAX_PROBLEMS = 100
+_PROSE = frozenset({"description", "displayName"})
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What became of a flow file; `flow` is none when one of the problems is an error."""
+
+    flow: Flow | None
+    problems: tuple[Problem, ...]
+
+
+def compile_flow(content: bytes, path: str, types: Types) -> Flow:
+    """The flow that a file describes.
+
+    Args:
+        content: the file's bytes.
+        path: how problems name the file.
+        types: the registry of plugins.
+
+    Raises:
+        FlowInvalid: with all problems of the file.
+    """
+    return _compiled(parse(content, path), types)
+
+
+def check_flow(content: bytes, path: str, types: Types) -> Checked:
+    """The flow, if it can be had, with errors and warnings: outdated names, expressions that do not parse."""
+    try:
+        document = parse(content, path)
+    except FlowInvalid as error:
+        return Checked(None, error.problems)
+    flow: Flow | None = None
+    problems: list[Problem] = []
+    try:
+        flow = _compiled(document, types)
+    except FlowInvalid as error:
+        problems.extend(error.problems)
+    if isinstance(document.data, Mapping):
+        findings = [*rules.warnings(document.data), *_bad_expressions(document.data, ())]
+        problems.extend(_placed(document, findings, "warning"))
+    return Checked(flow, _ordered(problems))
+
+
+def _compiled(document: Document, types: Types) -> Flow:
+    data = document.data
+    if not isinstance(data, Mapping):
+        what = "the file is empty" if data is None else "a flow is a map of properties"
+        raise FlowInvalid(
+            [Problem(document.path, 1, 1, "", f"{what}; it begins with `id`, `namespace`, `tasks`")]
+        )
+    data = with_defaults(data)
+    problems = _placed(document, rules.errors(data), "error")
+    try:
+        flow = Flow.model_validate(data, context={"types": types})
+    except ValidationError as error:
+        problems.extend(_said(document, data, error, types))
+    else:
+        if not problems:
+            return flow
+    raise FlowInvalid(_ordered(problems))
+
+
+def _said(document: Document, data: Any, error: ValidationError, types: Types) -> Iterator[Problem]:
+    for each in error.errors(include_url=False):
+        missing = each["type"] == "missing"
+        path = known_path(each["loc"], data, missing)
+        message = say(each, path, data, Flow, types)
+        if message is None:
+            continue
+        line, column = document.locate(path[:-1] if missing else path, key=each["type"] == "extra_forbidden")
+        yield Problem(document.path, line, column, dotted(path), message)
+
+
+def _placed(
+    document: Document, findings: Iterable[rules.Finding], severity: Literal["error", "warning"]
+) -> list[Problem]:
+    problems = []
+    for finding in findings:
+        line, column = document.locate(finding.path, key=finding.key)
+        message = finding.message
+        if finding.earlier is not None:
+            message += f" (the other one is in line {document.locate(finding.earlier)[0]})"
+        problems.append(Problem(document.path, line, column, dotted(finding.path), message, severity))
+    return problems
+
+
+def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    found = sorted(dict.fromkeys(problems), key=lambda each: (each.line, each.column, each.property))
+    if len(found) > MAX_PROBLEMS:
+        more = f"{len(found) - MAX_PROBLEMS} more problems; fix these first"
+        found = [*found[:MAX_PROBLEMS], Problem(found[0].path, 0, 0, "", more, found[0].severity)]
+    return tuple(found)
+
+
+def _bad_expressions(value: Any, path: Path) -> Iterator[rules.Finding]:
+    from engine.expressions import compile as compile_expression
+
+    if isinstance(value, str):
+        if "{{" in value or "{%" in value:
+            try:
+                compile_expression(value)
+            except ExpressionError as error:
+                yield rules.Finding(path, f"this expression will fail: {error}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _bad_expressions(item, (*path, place))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in _PROSE:
+                yield from _bad_expressions(item, (*path, key))
