@@ -121,7 +121,7 @@ def format_number(value: float | Decimal, pattern: str) -> str:
         ExpressionError: the pattern is malformed.
     """
     read = _read(pattern)
-    number = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    number = Decimal(float(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         return "NaN" if number.is_nan() else ("-" if number < 0 else "") + "∞"
     minus = number.is_signed()

@@ -15,6 +15,7 @@ from engine.expressions.values import JavaLong, condition, to_text
 Macro: TypeAlias = Callable[[Frame, list[Any], dict[str, Any]], str]
 
 _COMPLEXITY: Final = 200
+_SLOW: Final = frozenset({"jq", "regexExtract", "regexMatch", "regexReplace", "replace", "split"})
 
 _OPERATIONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "+": operators.add,
@@ -183,6 +184,8 @@ class ExpressionCompiler:
         call = builtin.call
         if name == "default":
             operand = _coalesce(operand, lambda frame: None, nulls=False)
+        elif name in _SLOW:
+            operand = _timed(operand)
 
         def simple(frame: Frame) -> Any:
             value = operand(frame)
@@ -268,7 +271,7 @@ class ExpressionCompiler:
                 AttributeError,
                 RecursionError,
             ) as error:
-                raise PlacedError(f"The function `{name}` failed: {error}", "", line, column) from error
+                raise PlacedError(_refused(name, error), "", line, column) from None
             raise PlacedError(_missing(name), "", line, column)
 
         return run
@@ -288,11 +291,17 @@ class ExpressionCompiler:
             if name not in blocks:
                 raise PlacedError(f"There is no block `{name}`", "", line, column)
             frame.enter()
-            text = blocks[name](frame)
-            frame.depth -= 1
-            return text
+            try:
+                return blocks[name](frame)
+            finally:
+                frame.depth -= 1
 
         return run
+
+
+def _refused(name: str, error: Exception) -> str:
+    why = f": {error}" if isinstance(error, ValueError) else ""
+    return f"The function `{name}` cannot be applied to these arguments{why}"
 
 
 def _missing(name: str) -> str:
@@ -322,6 +331,16 @@ def _logic(operator: str, left: Run, right: Run, line: int) -> Run:
             return condition(value, operator)
         except ExpressionError as error:
             raise place(error, operator, value, line) from None
+
+    return run
+
+
+def _timed(inner: Run) -> Run:
+    """The same value, but not when the time for the rendering is over."""
+
+    def run(frame: Frame) -> Any:
+        frame.check_time()
+        return inner(frame)
 
     return run
 

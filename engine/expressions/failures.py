@@ -6,8 +6,12 @@ Only `ExpressionError` in its last form leaves this package. Must not know how t
 from __future__ import annotations
 
 from engine.errors import ExpressionError, HeadwaterError, UserError
-from engine.expressions.lexer import shorten
 from engine.expressions.values import kind
+
+
+def shorten(text: str) -> str:
+    """A template's text as it fits into a message."""
+    return text if len(text) <= 300 else text[:300] + "…"
 
 
 class Undefined(ExpressionError):

@@ -1,4 +1,4 @@
-"""Dates by pattern, as Java's `java.time.format.DateTimeFormatter` writes and reads them, English names.
+"""Dates by pattern, as Java's `java.time.format.DateTimeFormatter` writes them.
 
 A `Moment` is a zoned instant with nanoseconds, which `datetime` has not. Knows no template and no clock.
 """
@@ -13,22 +13,8 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import ExpressionError
 from engine.expressions import limits
+from engine.expressions.locales import ENGLISH, Names
 
-MONTHS: Final = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-DAYS: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _OFFSET: Final = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?")
 
 PRESETS: Final = {
@@ -36,8 +22,8 @@ PRESETS: Final = {
     "iso_sec": "yyyy-MM-dd'T'HH:mm:ssXXX",
     "sql": "yyyy-MM-dd HH:mm:ss.SSSSSS",
     "sql_seq": "yyyy-MM-dd HH:mm:ss",
-    "iso_date_time": "yyyy-MM-dd'T'HH:mm:ss~fXXXXX'['VV']'",
-    "iso_zoned_date_time": "yyyy-MM-dd'T'HH:mm:ss~fXXXXX'['VV']'",
+    "iso_date_time": "yyyy-MM-dd'T'HH:mm:ss~fXXXXX~r",
+    "iso_zoned_date_time": "yyyy-MM-dd'T'HH:mm:ss~fXXXXX~r",
     "iso_offset_date_time": "yyyy-MM-dd'T'HH:mm:ss~fXXXXX",
     "iso_date": "yyyy-MM-ddXXXXX",
     "iso_time": "HH:mm:ss~fXXXXX",
@@ -49,10 +35,6 @@ PRESETS: Final = {
     "iso_ordinal_date": "yyyy-DDDXXXXX",
     "iso_week_date": "~wXXXXX",
     "rfc_1123_date_time": "EEE, d MMM yyyy HH:mm:ss ~o",
-    "full": "EEEE, MMMM d, yyyy, h:mm:ss a ~n",
-    "long": "MMMM d, yyyy, h:mm:ss a z",
-    "medium": "MMM d, yyyy, h:mm:ss a",
-    "short": "M/d/yy, h:mm a",
 }
 """Named formats; `~x` are pieces that no Java pattern letter has."""
 
@@ -145,14 +127,15 @@ def _tokens(pattern: str) -> list[tuple[str, str]]:
     return found
 
 
-def format_moment(moment: Moment, pattern: str) -> str:
-    """A moment by a preset or a Java pattern. Raises ExpressionError for letters that mean nothing."""
+def format_moment(moment: Moment, pattern: str, names: Names = ENGLISH) -> str:
+    """A moment by a style, a preset or a Java pattern. Raises ExpressionError for letters that mean nothing."""
+    pattern = names.styles.get(pattern, pattern)
     return "".join(
         text
         if letter == "'"
         else _own(moment, text)
         if letter == "~"
-        else _field(moment, letter, len(text), pattern)
+        else _field(moment, letter, len(text), pattern, names)
         for letter, text in tokens(pattern)
     )
 
@@ -166,8 +149,8 @@ def _own(moment: Moment, piece: str) -> str:
         return f"{year:04}-W{week:02}-{day}"
     if piece == "o":
         return "GMT" if not when.utcoffset() else offset_text(moment, "xx")
-    if piece == "n":
-        return "Coordinated Universal Time" if moment.zone in ("Z", "UTC") else when.tzname() or moment.zone
+    if piece == "r":
+        return "" if moment.zone == "Z" or moment.zone[0] in "+-" else f"[{moment.zone}]"
     digits = fraction(moment.nano)
     if digits:
         digits += "0" * (-(len(digits) - 1) % 3)
@@ -179,27 +162,26 @@ def fraction(nano: int) -> str:
     return "" if not nano else "." + f"{nano:09}".rstrip("0")
 
 
-def _name(names: list[str], index: int, count: int) -> str:
-    name = names[index]
-    return name[:3] if count == 3 else name[:1] if count == 5 else name
+def _name(names: tuple[tuple[str, ...], ...], index: int, count: int) -> str:
+    return names[{3: 1, 5: 2}.get(count, 0)][index]
 
 
 def _padded(value: int, count: int) -> str:
     return str(value).rjust(count, "0")
 
 
-def _field(moment: Moment, letter: str, count: int, pattern: str) -> str:
+def _field(moment: Moment, letter: str, count: int, pattern: str, names: Names) -> str:
     when = moment.when
     if letter in "yu":
         return f"{when.year % 100:02}" if count == 2 else _padded(when.year, count)
     if letter in "ML":
-        return _name(MONTHS, when.month - 1, count) if count > 2 else _padded(when.month, count)
+        return _name(names.months, when.month - 1, count) if count > 2 else _padded(when.month, count)
     if letter == "E" or (letter in "ec" and count > 2):
-        return _name(DAYS, when.weekday(), max(count, 3))
+        return _name(names.days, when.weekday(), max(count, 3))
     if letter == "S":
         return f"{moment.nano:09}".ljust(count, "0")[:count]
     if letter == "a":
-        return "PM" if when.hour >= 12 else "AM"
+        return names.halves[when.hour >= 12]
     if letter == "G":
         return "Anno Domini" if count == 4 else "A" if count == 5 else "AD"
     if letter in "Qq":
@@ -277,5 +259,7 @@ def _zone_field(moment: Moment, letter: str, count: int, pattern: str) -> Any:
     if letter == "V" and count == 2:
         return moment.zone
     if letter in "zv":
+        if count == 4 and moment.when.tzinfo is dt.UTC:
+            return "Coordinated Universal Time"
         return moment.when.tzname() or moment.zone
     raise ExpressionError(f"The date pattern `{pattern[:50]}` has `{letter * count}`, which means nothing")

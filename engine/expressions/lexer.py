@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from engine.errors import ExpressionError
 from engine.expressions import limits
+from engine.expressions.failures import ToldError, shorten
 
 Kind: TypeAlias = Literal[
     "text",
@@ -81,14 +82,8 @@ class Source:
 
     def error(self, message: str, at: int) -> ExpressionError:
         """An error at an offset."""
-        return ExpressionError(
-            f"{message} at line {self.line(at)}, column {self.column(at)} of the expression `{shorten(self.text)}`"
-        )
-
-
-def shorten(text: str) -> str:
-    """A template's text as it fits into a message."""
-    return text if len(text) <= 300 else text[:300] + "…"
+        where = f"line {self.line(at)}, column {self.column(at)}"
+        return ToldError(f"{message} in the expression `{shorten(self.text)}` at {where}")
 
 
 def is_constant(text: str) -> bool:
@@ -189,6 +184,8 @@ class _Lexer:
                 raise self.source.error(f"Missing `{closer}`", start)
             match = _TOKEN.match(text, at)
             if match is None:
+                if text[at] == "'":
+                    raise self.source.error("Unclosed string", at)
                 if text[at] != '"':
                     raise self.source.error(f"Unexpected `{text[at]}`", at)
                 token, at = self._joined(at)

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from engine.errors import ExpressionError
-from engine.expressions.java_dates import DAYS, MONTHS, Moment, find_zone, tokens
+from engine.expressions.java_dates import Moment, find_zone, tokens
+from engine.expressions.locales import ENGLISH
 from engine.expressions.values import kind
 
 _ISO: Final = re.compile(
@@ -113,11 +114,11 @@ def _reader(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 def _matcher(letter: str, count: int, pattern: str) -> str:
     if letter in "ML" and count > 2:
-        return "|".join(name[:3] if count == 3 else name for name in MONTHS)
+        return "|".join(name for name in ENGLISH.months[count == 3])
     if letter in "ML":
         return r"\d{2}" if count == 2 else r"\d{1,2}"
     if letter in "Ee":
-        return "|".join(name[:3] if count <= 3 else name for name in DAYS)
+        return "|".join(name for name in ENGLISH.days[count <= 3])
     if letter in "yudDHkKhmsS" and count > 1:
         return rf"\d{{{count}}}"
     if letter not in _MATCHERS:
@@ -161,7 +162,7 @@ def _day(found: dict[str, str], year: int) -> dt.date:
         return dt.date(year, 1, 1) + dt.timedelta(days=int(found["D"]) - 1)
     month = found.get("M") or found.get("L") or "1"
     if not month.isdigit():
-        month = str(next(index for index, full in enumerate(MONTHS, 1) if full.startswith(month)))
+        month = str(next(index for index, full in enumerate(ENGLISH.months[0], 1) if full.startswith(month)))
     return dt.date(year, int(month), int(found.get("d", 1)))
 
 

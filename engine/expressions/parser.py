@@ -50,7 +50,7 @@ _CONSTANTS: Final = {
     "none": None,
     "NONE": None,
 }
-_LONGEST_INTEGER: Final = 2**63
+_INTEGER_DIGITS: Final = 19
 
 
 class ExpressionParser:
@@ -91,7 +91,7 @@ class ExpressionParser:
     def expect(self, kind: str, value: str | None = None) -> Token:
         """Take the next token, which must be this one. Raises ExpressionError."""
         if not self.at(kind, value):
-            raise self.unexpected(value or kind.replace("_", " "))
+            raise self.unexpected(value or kind)
         return self.next()
 
     def unexpected(self, wanted: str = "") -> ExpressionError:
@@ -102,6 +102,7 @@ class ExpressionParser:
             if token.value
             else {"end": "end of the template"}.get(token.kind, "end of the tag")
         )
+        wanted = {"print_end": "}}", "tag_end": "%}"}.get(wanted, wanted)
         message = f"Expected `{wanted}`, found {found}" if wanted else f"Unexpected {found}"
         return self.source.error(message, token.at)
 
@@ -174,10 +175,10 @@ class ExpressionParser:
         if token.kind == "join":
             return self._join(token)
         if token.kind == "int":
-            number = int(token.value.rstrip("lL"))
-            if number >= _LONGEST_INTEGER:
+            digits = token.value.rstrip("lL").lstrip("0")
+            if len(digits) > _INTEGER_DIGITS or int(digits or "0") >= 2**63:
                 raise self.source.error("An integer does not fit into 64 bits", token.at)
-            return nodes.Literal(number)
+            return nodes.Literal(int(digits or "0"))
         if token.kind == "float":
             return nodes.Literal(float(token.value))
         if token.kind == "name":
@@ -220,7 +221,7 @@ class ExpressionParser:
                     raise self.source.error(
                         f"`{key.value}` is a method, which cannot be called; use a filter", key.at
                     )
-                value = int(key.value) if key.value.isdecimal() else key.value
+                value = int(key.value) if key.kind == "int" and len(key.value) < 10 else key.value
                 target = nodes.Attribute(target, nodes.Literal(value), self.source.line(token.at))
             elif self.take("punct", "["):
                 subscript = self.expression()

@@ -85,8 +85,7 @@ class Frame:
         self.turns += 1
         if self.turns > limits.ITEMS:
             raise ExpressionError(f"Loops turned more than {limits.ITEMS} times", hint="loop over less")
-        if not self.turns & 63:
-            self.check_time()
+        self.check_time()
 
     def enter(self) -> None:
         """Count one level of calls; `depth` is to be lowered by the caller afterwards."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 from engine.errors import ExpressionError
 from engine.expressions import limits, nodes
 from engine.expressions.access import Run
-from engine.expressions.failures import tell
-from engine.expressions.lexer import Source, is_constant, shorten
+from engine.expressions.failures import shorten, tell
+from engine.expressions.lexer import Source, is_constant
 from engine.expressions.render import BodyCompiler, Emit
 from engine.expressions.scope import Frame, Scope, Sink
 from engine.expressions.tags import parse
@@ -63,7 +63,7 @@ class Template:
         except RecursionError:
             raise ExpressionError(f"Too deeply nested in the expression `{shorten(self.text)}`") from None
         except ExpressionError as error:
-            raise _as_told(error, self.text) from None
+            raise tell(error, self.text) from None
         self.calls = frozenset(compiler.calls - compiler.macros.keys())
         # only the filter `number` makes numbers of our own types
         self._plain = "number" in compiler.filters
@@ -117,11 +117,6 @@ class Template:
             raise ExpressionError(f"Too deeply nested in the expression `{shorten(self.text)}`") from None
 
 
-def _as_told(error: ExpressionError, text: str) -> ExpressionError:
-    # errors of the lexer and parser show the text already
-    return error if "of the expression `" in error.message else tell(error, text)
-
-
 @lru_cache(maxsize=4096)
 def _cached(text: str) -> Template:
     return Template(text)
@@ -169,7 +164,10 @@ def render_inside(text: str, frame: Frame, *, recursive: bool) -> str:
         ExpressionError: as `Template.render`, or when it still changes after 100 passes.
     """
     if not recursive:
-        return compile_template(text).text_in(frame.nested(keep_raw=False))
+        inner = frame.nested(keep_raw=False)
+        result = compile_template(text).text_in(inner)
+        frame.turns = inner.turns
+        return result
     for _ in range(limits.PASSES):
         inner = frame.nested(keep_raw=True)
         result = compile_template(text).text_in(inner)

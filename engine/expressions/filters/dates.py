@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engine.errors import ExpressionError
 from engine.expressions.java_dates import Moment, find_zone, format_moment
+from engine.expressions.locales import ENGLISH, names_of
 from engine.expressions.moments import to_moment
 from engine.expressions.registry import filter_named
 
@@ -15,16 +16,14 @@ _SECONDS: Final = {"SECONDS": 1, "MINUTES": 60, "HOURS": 3600, "HALF_DAYS": 4320
 _NANOS: Final = {"NANOS": 1, "MICROS": 1_000, "MILLIS": 1_000_000}
 _DAYS: Final = {"DAYS": 1, "WEEKS": 7}
 _MONTHS: Final = {"MONTHS": 1, "YEARS": 12, "DECADES": 120, "CENTURIES": 1200, "MILLENNIA": 12000}
-_LANGUAGE: Final = "en"
 
 
 def show(value: Any, pattern: Any, zone_name: Any, existing: Any, locale: Any) -> str:
     """A date as text. Raises ExpressionError."""
-    if locale is not None and not str(locale).lower().startswith(_LANGUAGE):
-        raise ExpressionError(f"Dates have English names only, not those of `{str(locale)[:20]}`")
+    names = ENGLISH if locale is None else names_of(str(locale))
     zone = "Z" if zone_name is None else str(zone_name)
     moment = value if isinstance(value, Moment) else to_moment(value, zone, existing)
-    return format_moment(moment.at(find_zone(zone), zone), "iso" if pattern is None else str(pattern))
+    return format_moment(moment.at(find_zone(zone), zone), "iso" if pattern is None else str(pattern), names)
 
 
 @filter_named("date", takes=("format", "timeZone", "existingFormat", "locale"))

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from engine.errors import ExpressionError
 from engine.expressions.filters.dates import show
-from engine.expressions.java_dates import DAYS
+from engine.expressions.locales import ENGLISH
 from engine.expressions.moments import to_moment
 from engine.expressions.registry import function_named
 from engine.expressions.scope import Frame
 
-_DAY_NAMES: Final = tuple(name.upper() for name in DAYS)
+_DAY_NAMES: Final = tuple(name.upper() for name in ENGLISH.days[0])
 _POSITIONS: Final = ("FIRST", "SECOND", "THIRD", "FOURTH")
 _WEEKDAYS: Final = frozenset(_DAY_NAMES[:5])
 _NEEDS_OFFSET: Final = re.compile(r"(?:Z|[+-]\d{2}:?\d{2}|\])$")
