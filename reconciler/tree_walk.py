@@ -6,6 +6,7 @@ bounded. Reads through a pygit2 handle that the caller owns; knows no refs and n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -15,7 +16,9 @@ from engine.errors import UserError
 
 ENTRY_LIMIT = 2_000_000
 PATH_LIMIT = 4096  # bytes; Linux's PATH_MAX
-_TREE = 0o040000
+_TREE = b"40000"
+# Old tools wrote modes with leading zeros; equal entries must not differ by them.
+_STORED = re.compile(rb"0*([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _SYMLINK = 0o120000
 _SUBMODULE = 0o160000
 
@@ -71,7 +74,7 @@ def entries(repository: pygit2.Repository, tree: pygit2.Oid, prefixes: tuple[str
     """Every entry below `tree` within `prefixes`, in Git's order. Raises UserError, KeyError, pygit2.GitError."""
     database = repository.odb
     wanted = tuple(prefix.encode("utf-8", "surrogateescape") for prefix in prefixes)
-    stack: list[tuple[bytes, bool, Iterator[_Side]]] = [(b"", not wanted, _iterate(repository, tree))]
+    stack: list[tuple[bytes, bool, Iterator[_Side]]] = [(b"", not wanted, iter(_sides(repository, tree)))]
     seen = 0
     while stack:
         base, inside, rest = stack[-1]
@@ -81,17 +84,19 @@ def entries(repository: pygit2.Repository, tree: pygit2.Oid, prefixes: tuple[str
             continue
         seen += 1
         _bound(seen)
-        path = base + side.name
+        stored, name, raw = side
+        path = base + name
         within = inside or _within(path, wanted)
-        if side.mode != _TREE:
+        if stored != _TREE:
             if within:
-                size = 0 if side.mode == _SUBMODULE else database.read_header(side.id)[1]
-                yield Entry(shown(path), str(side.id), size, side.mode)
+                mode = int(stored, 8)
+                size = 0 if mode == _SUBMODULE else database.read_header(pygit2.Oid(raw=raw))[1]
+                yield Entry(shown(path), raw.hex(), size, mode)
         elif within or _leads_to(path, wanted):
             if len(path) > PATH_LIMIT:
-                yield Entry(shown(path), str(side.id), 0, 0)
+                yield Entry(shown(path), raw.hex(), 0, 0)
             else:
-                stack.append((path + b"/", within, _iterate(repository, side.id)))
+                stack.append((path + b"/", within, iter(_sides(repository, pygit2.Oid(raw=raw)))))
 
 
 def changed_entries(
@@ -106,37 +111,38 @@ def changed_entries(
         if before_id == after_id:
             continue
         before, after = _sides(repository, before_id), _sides(repository, after_id)
-        for name in sorted(before.keys() | after.keys()):
-            was, now = before.get(name), after.get(name)
-            if was == now:
-                continue
+        for name, was, now in _differing(before, after):
             seen += 1
             _bound(seen)
             path = base + name
             within = inside or _within(path, wanted)
             if within:
                 yield from _changed_leaf(path, was, now)
-            trees = [side.id if side and side.mode == _TREE else None for side in (was, now)]
+            trees = [pygit2.Oid(raw=side[2]) if side and side[0] == _TREE else None for side in (was, now)]
             if trees != [None, None] and len(path) <= PATH_LIMIT and (within or _leads_to(path, wanted)):
                 stack.append((path + b"/", within, trees[0], trees[1]))
 
 
-class _Side(msgspec.Struct, frozen=True):
-    name: bytes
-    id: pygit2.Oid
-    mode: int
+_Side = tuple[bytes, bytes, bytes]
+"""Mode (octal digits), name and raw id, as a tree object stores them."""
 
 
-def _iterate(repository: pygit2.Repository, tree: pygit2.Oid) -> Iterator[_Side]:
+def _sides(repository: pygit2.Repository, tree: pygit2.Oid | None) -> list[_Side]:
+    """The entries of one folder. Read raw, because a pygit2 object for each of them costs several times as much."""
+    if tree is None:
+        return []
     found = repository[tree]
     if not isinstance(found, pygit2.Tree):
         raise KeyError(str(tree))
-    for entry in found:
-        yield _Side(entry.raw_name or b"", entry.id, int(entry.filemode))
+    return _STORED.findall(found.read_raw())
 
 
-def _sides(repository: pygit2.Repository, tree: pygit2.Oid | None) -> dict[bytes, _Side]:
-    return {side.name: side for side in _iterate(repository, tree)} if tree is not None else {}
+def _differing(before: list[_Side], after: list[_Side]) -> Iterator[tuple[bytes, _Side | None, _Side | None]]:
+    equal = set(before).intersection(after)
+    was = {side[1]: side for side in before if side not in equal}
+    now = {side[1]: side for side in after if side not in equal}
+    for name in sorted(was.keys() | now.keys()):
+        yield name, was.get(name), now.get(name)
 
 
 def _changed_leaf(path: bytes, was: _Side | None, now: _Side | None) -> Iterator[Change]:
@@ -148,9 +154,9 @@ def _changed_leaf(path: bytes, was: _Side | None, now: _Side | None) -> Iterator
 
 def _leaf(path: bytes, side: _Side | None) -> tuple[str, int] | None:
     """Blob and mode of one side; a folder too deep to go into stands for itself."""
-    if side is None or (side.mode == _TREE and len(path) <= PATH_LIMIT):
+    if side is None or (side[0] == _TREE and len(path) <= PATH_LIMIT):
         return None
-    return str(side.id), 0 if side.mode == _TREE else side.mode
+    return side[2].hex(), 0 if side[0] == _TREE else int(side[0], 8)
 
 
 def _within(path: bytes, wanted: tuple[bytes, ...]) -> bool:
