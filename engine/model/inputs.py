@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ExpressionError, InputInvalid
 from engine.model.condition import Render, is_true
-from engine.model.input_types import TYPES, Chosen, FormInput, Input, SecretInput
+from engine.model.input_types import TYPES, Chosen, FormInput
+from engine.model.input_values import Input, SecretInput
 
 if TYPE_CHECKING:
     from engine.model.flow import FlowOutput

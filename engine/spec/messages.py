@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 
 from engine.errors import PluginError
 from engine.model.condition import Condition
-from engine.model.input_types import TYPES, Input
+from engine.model.input_types import TYPES
+from engine.model.input_values import Input
 from engine.model.task import Task
 from engine.model.text import nearest
 from engine.model.trigger import Trigger

@@ -11,7 +11,7 @@ from engine.model import shape
 from engine.model.base import Document, Text
 from engine.model.condition import is_true
 from engine.model.flow import AnyTask, Tasks
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.task import Flowable, Task
 from engine.model.types import problem_at
 

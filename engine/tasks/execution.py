@@ -10,7 +10,7 @@ from pydantic import Field
 
 from engine.errors import UserError
 from engine.model.base import Text
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.state import State
 from engine.model.task import Context, Instant, TaskResult
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from engine.errors import UserError
 from engine.model.base import Text
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.task import Context, Instant, Level, Metric, TaskResult
 
 _LEVELS: tuple[Level, ...] = get_args(Level)

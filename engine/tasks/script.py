@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field
 
 from engine.errors import UserError
 from engine.model.base import Text
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.run import RunRequest, RunResult
 from engine.model.state import State
 from engine.model.task import Context, Metric, TaskResult, Work

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from engine.errors import UserError
 from engine.model.base import Document
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.task import Context
 
 Files = dict[str, str | bytes]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engine.errors import UserError
 from engine.model.base import Text
-from engine.model.input_types import as_text
+from engine.model.input_values import as_text
 from engine.model.labels import Labels
 from engine.model.task import Call, Context, Executable
 
