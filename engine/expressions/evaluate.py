@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from engine.errors import ExpressionError, HeadwaterError
+from engine.errors import ExpressionError, HeadwaterError, UserError
 from engine.expressions import nodes, operators, registry
 from engine.expressions.access import Run, access, value_path, variable_path
-from engine.expressions.failures import PlacedError, Undefined, place
+from engine.expressions.calls import Macro, block_call, function_call
+from engine.expressions.failures import PlacedError, RefusedError, Undefined, place
 from engine.expressions.scope import HOST_FUNCTIONS, Frame
 from engine.expressions.values import JavaLong, condition, to_text
 
-Macro: TypeAlias = Callable[[Frame, list[Any], dict[str, Any]], str]
 
 _COMPLEXITY: Final = 200
 _SLOW: Final = frozenset({"jq", "regexExtract", "regexMatch", "regexReplace", "replace", "split"})
@@ -244,79 +244,12 @@ class ExpressionCompiler:
         bound: list[Run] | None = None
         if builtin is not None:
             bound = self._bound(builtin, "function", node.arguments, node.line, node.column)
-        call = builtin.call if builtin else None
-        context = builtin is not None and builtin.context
-        macros, line, column = self.macros, node.line, node.column
-
-        def run(frame: Frame) -> Any:
-            host = frame.functions.get(name)
-            try:
-                if host is not None and name != "now":
-                    return _host(
-                        host, name, [one(frame) for one in given], {key: one(frame) for key, one in named}
-                    )
-                if call is not None and bound is not None:
-                    values = [one(frame) for one in bound]
-                    return call(frame, *values) if context else call(*values)
-                if name in macros:
-                    positional = [one(frame) for one in given]
-                    return macros[name](frame, positional, {key: one(frame) for key, one in named})
-            except HeadwaterError as error:
-                raise place(error, name, None, line, column) from None
-            except (
-                ArithmeticError,
-                LookupError,
-                TypeError,
-                ValueError,
-                AttributeError,
-                RecursionError,
-            ) as error:
-                raise PlacedError(_refused(name, error), "", line, column) from None
-            raise PlacedError(_missing(name), "", line, column)
-
-        return run
+        return function_call(node, given, named, builtin, bound, self.macros)
 
     def _block(self, node: nodes.Call) -> Run:
         if len(node.arguments.positional) != 1:
             raise PlacedError("`block()` needs the name of a block", "", node.line, node.column)
-        name_of, blocks, line, column = (
-            self.expression(node.arguments.positional[0]),
-            self.blocks,
-            node.line,
-            node.column,
-        )
-
-        def run(frame: Frame) -> str:
-            name = to_text(name_of(frame))
-            if name not in blocks:
-                raise PlacedError(f"There is no block `{name}`", "", line, column)
-            frame.enter()
-            try:
-                return blocks[name](frame)
-            finally:
-                frame.depth -= 1
-
-        return run
-
-
-def _refused(name: str, error: Exception) -> str:
-    why = f": {error}" if isinstance(error, ValueError) else ""
-    return f"The function `{name}` cannot be applied to these arguments{why}"
-
-
-def _missing(name: str) -> str:
-    if name in HOST_FUNCTIONS:
-        return f"The function `{name}` is not available here"
-    return f"There is no function or macro `{name}`"
-
-
-def _host(host: Callable[..., Any], name: str, positional: list[Any], named: dict[str, Any]) -> Any:
-    try:
-        return host(*positional, **named)
-    except TypeError as error:
-        raise ExpressionError(
-            f"The function `{name}` cannot be called with these arguments: {error}"
-        ) from error
+        return block_call(node, self.expression(node.arguments.positional[0]), self.blocks)
 
 
 def _logic(operator: str, left: Run, right: Run, line: int) -> Run:
@@ -346,12 +279,13 @@ def _timed(inner: Run) -> Run:
 
 
 def _coalesce(left: Run, right: Run, *, nulls: bool) -> Run:
-    """The left value; the right one when it is undefined or, with `nulls`, null."""
+    """The left value; the right one when it is undefined or, with `nulls`, null or refused by the host."""
+    swallowed = (Undefined, RefusedError) if nulls else (Undefined,)
 
     def run(frame: Frame) -> Any:
         try:
             value = left(frame)
-        except Undefined:
+        except swallowed:
             return right(frame)
         return right(frame) if nulls and value is None else value
 

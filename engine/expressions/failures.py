@@ -32,6 +32,10 @@ class PlacedError(ExpressionError):
         self.column = column
 
 
+class RefusedError(PlacedError):
+    """A host function has nothing to give, such as a key or secret that does not exist; `??` swallows it."""
+
+
 class ToldError(ExpressionError):
     """An error that already shows its template: one from a template rendered inside another."""
 
@@ -53,16 +57,19 @@ def place(error: Exception, name: str, value: object, line: int, column: int = 0
     return PlacedError(f"`{name}` cannot be applied to {kind(value)}{why}", "", line, column)
 
 
+def told(message: str, text: str, line: int = 0, column: int = 0, hint: str = "") -> ToldError:
+    """An error with its template and its place, as `message. (template:line:column)`; 0 is an unknown place."""
+    where = "".join(f":{number}" for number in (line, column) if number)
+    return ToldError(f"{message.rstrip('.')}. ({shorten(text)}{where})", hint)
+
+
 def tell(error: ExpressionError, text: str) -> ExpressionError:
     """What leaves the package: the error with the text of its template."""
     if isinstance(error, ToldError):
         return error
-    shown = shorten(text)
     if isinstance(error, Undefined):
-        return ToldError(
-            f"Unable to find `{error.name}` used in the expression `{shown}` at line {error.line}"
-        )
-    where = ""
+        found = f"`{shorten(text)}` at line {error.line}"
+        return ToldError(f"Unable to find `{error.name}` used in the expression {found}")
     if isinstance(error, PlacedError):
-        where = f" at line {error.line}" + (f", column {error.column}" if error.column else "")
-    return ToldError(f"{error.message} in the expression `{shown}`{where}", error.hint)
+        return told(error.message, text, error.line, error.column, error.hint)
+    return told(error.message, text, hint=error.hint)

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from engine.errors import ExpressionError
 from engine.expressions import limits
-from engine.expressions.failures import ToldError, shorten
+from engine.expressions.failures import told
 
 Kind: TypeAlias = Literal[
     "text",
@@ -82,8 +82,7 @@ class Source:
 
     def error(self, message: str, at: int) -> ExpressionError:
         """An error at an offset."""
-        where = f"line {self.line(at)}, column {self.column(at)}"
-        return ToldError(f"{message} in the expression `{shorten(self.text)}` at {where}")
+        return told(message, self.text, self.line(at), self.column(at))
 
 
 def is_constant(text: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from engine.errors import ExpressionError
 from engine.expressions import limits, nodes
 from engine.expressions.access import Run
-from engine.expressions.failures import shorten, tell
+from engine.expressions.failures import shorten, tell, told
 from engine.expressions.lexer import Source, is_constant
 from engine.expressions.render import BodyCompiler, Emit
 from engine.expressions.scope import Frame, Scope, Sink
@@ -61,7 +61,7 @@ class Template:
                 case _:
                     self._emit = compiler.body(body)
         except RecursionError:
-            raise ExpressionError(f"Too deeply nested in the expression `{shorten(self.text)}`") from None
+            raise told("Too deeply nested", self.text) from None
         except ExpressionError as error:
             raise tell(error, self.text) from None
         self.calls = frozenset(compiler.calls - compiler.macros.keys())
@@ -106,7 +106,7 @@ class Template:
         except ExpressionError as error:
             raise tell(error, self.text) from None
         except RecursionError:
-            raise ExpressionError(f"Too deeply nested in the expression `{shorten(self.text)}`") from None
+            raise told("Too deeply nested", self.text) from None
 
     def _run(self, run: Run, frame: Frame) -> Any:
         try:
@@ -114,7 +114,7 @@ class Template:
         except ExpressionError as error:
             raise tell(error, self.text) from None
         except RecursionError:
-            raise ExpressionError(f"Too deeply nested in the expression `{shorten(self.text)}`") from None
+            raise told("Too deeply nested", self.text) from None
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from engine.machine.draft import Draft
 from engine.model.commands import Run
 from engine.model.events import ResumeAsked, TimeCame
 from engine.model.execution import TaskRun
+from engine.model.shape import Sequence, Wait
 from engine.model.state import State
 from engine.model.task import Flowable
 
@@ -48,6 +49,10 @@ def release(draft: Draft, run: TaskRun, state: State, outputs: dict[str, Any]) -
     run = draft.move_run(run, State.RUNNING, outputs={**run.outputs, **outputs})
     if state is State.CANCELLED:
         kill.stop_all(draft, State.CANCELLED)
+    shape = draft.scope(run.key).shape
+    if state.good and isinstance(shape, Wait) and shape.branch:
+        children.begin(draft, run.key, "main", Sequence(shape.branch))
+        return
     children.end_run(draft, run, children.tolerated(draft.node(run).task, state))
 
 

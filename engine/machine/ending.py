@@ -50,6 +50,8 @@ def outcome(draft: Draft) -> State:
 def end(draft: Draft, state: State) -> None:
     """Move the execution to its terminal state and tell so."""
     wake(draft)
+    if state is State.KILLED and draft.state is State.RUNNING:
+        draft.move(State.KILLING)
     draft.move(state)
     draft.change(ending=None, held=False)
     draft.ask(Ended(state))

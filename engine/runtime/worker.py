@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 
 import msgspec
 
@@ -17,7 +16,7 @@ from engine import ids
 from engine.errors import HeadwaterError, UnavailableError
 from engine.machine.graph import Graph
 from engine.model.commands import Run
-from engine.model.durations import parse_duration
+from engine.model.duration import seconds_of
 from engine.model.events import AttemptEnded, AttemptStarted
 from engine.model.execution import Execution, TaskRun
 from engine.model.records import Work
@@ -62,9 +61,9 @@ class _Attempt:
         """Seconds that are left of the attempt's time; none without a limit. Raises UserError."""
         if self.type.timeout is None:
             return None
-        limit = parse_duration(self.context.render(self.type.timeout), "timeout")
-        spent = self.context.now - self.started_at
-        return max((limit - spent) / timedelta(seconds=1), 0.0)
+        limit = seconds_of(self.context.render(self.type.timeout))
+        spent = (self.context.now - self.started_at).total_seconds()
+        return max(limit - spent, 0.0)
 
 
 class Worker:

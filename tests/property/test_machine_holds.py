@@ -1,0 +1,253 @@
+"""The machine over random flows and random histories: every execution ends, nothing is lost, replay tells the same."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.machine.fold import fold
+from engine.machine.graph import Graph, build
+from engine.machine.pending import pending
+from engine.machine.step import step
+from engine.model.commands import AnyCommand, Ended, Evaluate, Run, Stop, Wake
+from engine.model.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    Begun,
+    KillAsked,
+    PauseAsked,
+    Rendered,
+    ResumeAsked,
+    TimeCame,
+)
+from engine.model.execution import ROOT, Execution, FlowRef, Moment
+from engine.model.flow import Flow
+from engine.model.state import State
+from engine.model.task import Flowable, TaskResult
+from engine.plugins import registry
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+_flags = st.fixed_dictionaries(
+    {},
+    optional={
+        "allowFailure": st.booleans(),
+        "disabled": st.sampled_from([False, False, False, True]),
+        "runIf": st.just("{{ true }}"),
+        "retry": st.sampled_from(
+            [
+                {"type": "constant", "interval": "PT1S", "maxAttempts": 2},
+                {
+                    "type": "constant",
+                    "interval": "PT1S",
+                    "maxAttempts": 2,
+                    "behavior": "CREATE_NEW_EXECUTION",
+                },
+            ]
+        ),
+    },
+)
+_leaf = st.builds(lambda flags: {"type": "core.log.Log", "message": "x", **flags}, _flags)
+_pause = st.just({"type": "core.flow.Pause"}) | st.just({"type": "core.flow.Pause", "pauseDuration": "PT1S"})
+
+
+def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    some = st.lists(children, min_size=1, max_size=3)
+    handlers = st.fixed_dictionaries({}, optional={"errors": some, "finally": some})
+    limits = st.integers(0, 2)
+    return st.one_of(
+        st.builds(
+            lambda tasks, more, flags: {"type": "core.flow.Sequential", "tasks": tasks, **more, **flags},
+            some,
+            handlers,
+            _flags,
+        ),
+        st.builds(
+            lambda tasks, more, limit: {
+                "type": "core.flow.Parallel",
+                "tasks": tasks,
+                "concurrent": limit,
+                **more,
+            },
+            some,
+            handlers,
+            limits,
+        ),
+        st.builds(
+            lambda tasks, limit, n: {
+                "type": "core.flow.ForEach",
+                "values": [f"v{i}" for i in range(n)],
+                "concurrencyLimit": limit,
+                "tasks": tasks,
+            },
+            some,
+            limits,
+            st.integers(0, 3),
+        ),
+        st.builds(lambda tasks: {"type": "core.flow.AllowFailure", "tasks": tasks}, some),
+        st.builds(
+            lambda tasks: {
+                "type": "core.flow.Dag",
+                "tasks": [
+                    {"task": task, **({"dependsOn": [i - 1]} if i else {})} for i, task in enumerate(tasks)
+                ],
+            },
+            some,
+        ),
+    )
+
+
+_task = st.recursive(_leaf | _pause, _blocks, max_leaves=8)
+_tasks = st.lists(_task, min_size=1, max_size=3)
+
+
+def _named(tasks: Any, numbers: count[int]) -> Any:
+    """Give every task an id of its own, and `dependsOn` the id of the task before."""
+    if isinstance(tasks, list):
+        named = [_named(task, numbers) for task in tasks]
+        for i, entry in enumerate(named):
+            if isinstance(entry, dict) and "dependsOn" in entry:
+                entry["dependsOn"] = [named[i - 1]["task"]["id"]]
+        return named
+    if not isinstance(tasks, dict):
+        return tasks
+    made = {
+        key: _named(value, numbers) if isinstance(value, dict | list) else value
+        for key, value in tasks.items()
+    }
+    if "type" in made and str(made["type"]).startswith("core."):
+        made["id"] = f"t{next(numbers)}"
+    return made
+
+
+def _graph(tasks: list[Any], errors: list[Any], last: list[Any]) -> Graph:
+    numbers = count()
+    document = {
+        "id": "f",
+        "namespace": "n",
+        "tasks": _named(tasks, numbers),
+        "errors": _named(errors, numbers),
+        "finally": _named(last, numbers),
+    }
+    return build(Flow.model_validate(document, context={"types": registry()}))
+
+
+class World:
+    """An outside that answers every command sooner or later, in an order and with ends drawn at random."""
+
+    def __init__(self, graph: Graph, draw: Any) -> None:
+        self.graph = graph
+        self.draw = draw
+        self.birth = Execution(id="e", flow=FlowRef("n", "f"), history=(Moment(State.CREATED, T0),))
+        self.execution = self.birth
+        self.events: list[AnyEvent] = []
+        self.waiting: deque[AnyCommand] = deque()
+        self.at = T0
+        self.ended = 0
+
+    def take(self, event: AnyEvent) -> None:
+        transition = step(self.graph, self.execution, event)
+        again = step(self.graph, transition.execution, event)
+        if not isinstance(event, PauseAsked | ResumeAsked):
+            assert again.execution is transition.execution, f"a repeated {event} did something"
+        if transition.execution is not self.execution:
+            self.events.append(event)
+        self.execution = transition.execution
+        for command in transition.commands:
+            if isinstance(command, Ended):
+                self.ended += 1
+            elif isinstance(command, Evaluate | Run | Stop | Wake):
+                self.waiting.append(command)
+
+    def answer(self) -> None:
+        index = self.draw(st.integers(0, len(self.waiting) - 1))
+        command = self.waiting[index]
+        del self.waiting[index]
+        self.at += timedelta(seconds=1)
+        match command:
+            case Evaluate(key=key):
+                self.take(Rendered(self.at, key, self._values(key)))
+            case Run(key=key, attempt=attempt):
+                if self.draw(st.booleans()):
+                    self.take(AttemptStarted(self.at, key, attempt))
+                state = self.draw(
+                    st.sampled_from(
+                        [State.SUCCESS, State.SUCCESS, State.FAILED, State.WARNING, State.SKIPPED]
+                    )
+                )
+                self.take(AttemptEnded(self.at, key, attempt, TaskResult(state=state)))
+            case Stop(key=key, attempt=attempt):
+                self.take(AttemptEnded(self.at, key, attempt, TaskResult(state=State.KILLED)))
+            case Wake(key=key, attempt=attempt, at=at):
+                self.take(TimeCame(max(at, self.at), key, attempt))
+
+    def _values(self, key: str) -> dict[str, Any]:
+        if key == ROOT:
+            return {}
+        task = self.graph.nodes[self.execution.runs[key].task_id].task
+        assert isinstance(task, Flowable)
+        return dict(task.evaluates())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.data(), _tasks, st.lists(_leaf, max_size=2), st.lists(_leaf, max_size=2), st.booleans(), st.booleans()
+)
+def test_every_execution_ends_and_its_log_tells_how(
+    data: st.DataObject, tasks: list[Any], errors: list[Any], last: list[Any], killed: bool, held: bool
+) -> None:
+    world = World(_graph(tasks, errors, last), data.draw)
+    world.take(Begun(T0))
+    for turn in range(400):
+        execution = world.execution
+        if execution.state.terminal:
+            break
+        if held and turn == 2:
+            world.take(PauseAsked(world.at))
+            world.take(ResumeAsked(world.at))
+        if killed and turn == data.draw(st.integers(0, 6)):
+            world.take(KillAsked(world.at))
+        if world.waiting:
+            world.answer()
+        elif not execution.state.terminal:
+            # Nothing is asked for any more: it can only be waiting for a person.
+            assert execution.state is State.PAUSED, world.execution
+            assert execution.paused > 0
+            world.take(ResumeAsked(world.at))
+    execution = world.execution
+    assert execution.state.terminal
+    assert world.ended == 1
+    assert execution.busy == 0
+    assert execution.paused == 0
+    assert all(run.state.terminal for run in execution.runs.values())
+    assert pending(world.graph, execution) == []
+    assert fold(world.graph, world.birth, world.events) == execution
+    assert len({run.seq for run in execution.runs.values()}) == len(execution.runs)
+    if any(moment.state is State.KILLING for moment in execution.history):
+        assert execution.state is State.KILLED
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), _tasks)
+def test_what_an_execution_waits_for_can_be_read_off_its_snapshot(
+    data: st.DataObject, tasks: list[Any]
+) -> None:
+    """A daemon that forgets everything but the snapshot and the timers asks for exactly what was open."""
+    world = World(_graph(tasks, [], []), data.draw)
+    world.take(Begun(T0))
+    for _ in range(data.draw(st.integers(0, 12))):
+        if not world.waiting:
+            break
+        world.answer()
+    asked = {
+        (type(command), command.key)
+        for command in world.waiting
+        if isinstance(command, Evaluate | Run) and not world.execution.state.terminal
+    }
+    assert {(type(command), command.key) for command in pending(world.graph, world.execution)} == asked  # type: ignore[union-attr]
