@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from engine.errors import ExpressionError, HeadwaterError, UserError
+from engine.errors import ExpressionError
 from engine.expressions import nodes, operators, registry
 from engine.expressions.access import Run, access, value_path, variable_path
 from engine.expressions.calls import Macro, block_call, function_call
 from engine.expressions.failures import PlacedError, RefusedError, Undefined, place
-from engine.expressions.scope import HOST_FUNCTIONS, Frame
+from engine.expressions.scope import Frame
 from engine.expressions.values import JavaLong, condition, to_text
-
 
 _COMPLEXITY: Final = 200
 _SLOW: Final = frozenset({"jq", "regexExtract", "regexMatch", "regexReplace", "replace", "split"})
@@ -180,7 +179,7 @@ class ExpressionCompiler:
         if builtin is None:
             raise PlacedError(f"There is no filter `{name}`", "", line, column)
         self.filters.add(name)
-        runs = self._bound(builtin, "filter", arguments, line, column)
+        runs = _bound(builtin, "filter", *self._arguments(arguments), line, column)
         call = builtin.call
         if name == "default":
             operand = _coalesce(operand, lambda frame: None, nulls=False)
@@ -204,14 +203,9 @@ class ExpressionCompiler:
 
         return run if runs else simple
 
-    def _bound(
-        self, builtin: registry.Builtin, what: str, arguments: nodes.Arguments, line: int, column: int
-    ) -> list[Run]:
-        try:
-            bound = registry.bind(builtin, what, arguments.positional, arguments.named)
-        except ExpressionError as error:
-            raise place(error, builtin.name, None, line, column) from None
-        return [self.expression(nodes.Literal(None) if node is None else node) for node in bound]
+    def _arguments(self, arguments: nodes.Arguments) -> tuple[list[Run], list[tuple[str, Run]]]:
+        given = [self.expression(argument) for argument in arguments.positional]
+        return given, [(key, self.expression(argument)) for key, argument in arguments.named]
 
     def _test(self, node: nodes.Test) -> Run:
         test = registry.TESTS.get(node.name)
@@ -238,18 +232,30 @@ class ExpressionCompiler:
         if name == "block":
             return self._block(node)
         self.calls.add(name)
-        given = [self.expression(argument) for argument in node.arguments.positional]
-        named = [(key, self.expression(argument)) for key, argument in node.arguments.named]
+        given, named = self._arguments(node.arguments)
         builtin = registry.FUNCTIONS.get(name)
-        bound: list[Run] | None = None
-        if builtin is not None:
-            bound = self._bound(builtin, "function", node.arguments, node.line, node.column)
+        bound = _bound(builtin, "function", given, named, node.line, node.column) if builtin else []
         return function_call(node, given, named, builtin, bound, self.macros)
 
     def _block(self, node: nodes.Call) -> Run:
         if len(node.arguments.positional) != 1:
             raise PlacedError("`block()` needs the name of a block", "", node.line, node.column)
         return block_call(node, self.expression(node.arguments.positional[0]), self.blocks)
+
+
+def _bound(
+    builtin: registry.Builtin,
+    what: str,
+    given: list[Run],
+    named: list[tuple[str, Run]],
+    line: int,
+    column: int,
+) -> list[Run]:
+    try:
+        bound = registry.bind(builtin, what, given, named)
+    except ExpressionError as error:
+        raise place(error, builtin.name, None, line, column) from None
+    return [run or (lambda frame: None) for run in bound]
 
 
 def _logic(operator: str, left: Run, right: Run, line: int) -> Run:

@@ -141,7 +141,7 @@ class _Lexer:
             end = self.text.find("#}", at)
             if end < 0:
                 raise self.source.error("Unclosed comment", at - 2)
-            self.trim = self.text[:end].endswith("-")
+            self.trim = self.text[end - 1] == "-" and end > at
             return end + 2
         if opening == "{{":
             return self._delimited("print", "print_end", "}}", at)
