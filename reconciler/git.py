@@ -12,7 +12,8 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -106,8 +107,8 @@ async def git(
         UnavailableError: the time is over.
         OperatorError: git is not installed.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
+    process = await _start(
+        asyncio.create_subprocess_exec(
             "git",
             *args,
             cwd=cwd,
@@ -118,10 +119,7 @@ async def git(
             start_new_session=True,
             pass_fds=tuple(pass_fds),
         )
-    except FileNotFoundError as error:
-        raise OperatorError(
-            "the program `git` was not found", hint="install git", reason="GitMissing"
-        ) from error
+    )
     try:
         async with asyncio.timeout(timeout):
             return await _result(process, input)
@@ -134,6 +132,20 @@ async def git(
     finally:
         if process.returncode is None:
             await _end(process)
+
+
+async def _start(creation: Coroutine[Any, Any, asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """Start it, whole even when cancelled meanwhile: asyncio by itself would then end the first process alone."""
+    starting = asyncio.ensure_future(creation)  # noqa: TID251 - awaited below, whatever happens
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)
+        raise
+    except FileNotFoundError as error:
+        raise OperatorError(
+            "the program `git` was not found", hint="install git", reason="GitMissing"
+        ) from error
 
 
 async def _result(process: asyncio.subprocess.Process, data: bytes) -> GitResult:
