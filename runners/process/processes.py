@@ -56,7 +56,7 @@ def watch(process: Process) -> Iterator[asyncio.Future[None]]:
         yield end
         return
     loop = asyncio.get_running_loop()
-    loop.add_reader(descriptor, _settle, end)
+    loop.add_reader(descriptor, _settle, loop, descriptor, end)
     try:
         yield end
     finally:
@@ -79,7 +79,8 @@ def _pidfd(process: Process) -> int | None:
     return None
 
 
-def _settle(end: asyncio.Future[None]) -> None:
+def _settle(loop: asyncio.AbstractEventLoop, descriptor: int, end: asyncio.Future[None]) -> None:
+    loop.remove_reader(descriptor)  # an ended process stays readable, and would keep the loop spinning
     if not end.done():
         end.set_result(None)
 
