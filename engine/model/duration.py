@@ -14,7 +14,7 @@ _ADAPTER: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
 def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
+    return value.upper() if isinstance(value, str) and value[:1] in "pP+-" else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_upper)]

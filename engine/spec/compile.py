@@ -44,7 +44,10 @@ def compile_flow(content: bytes, path: str, types: Types) -> Flow:
     Raises:
         FlowInvalid: with all problems of the file.
     """
-    return _compiled(parse(content, path), types)
+    flow, problems = _compiled(parse(content, path), types)
+    if flow is None:
+        raise FlowInvalid(_ordered(problems))
+    return flow
 
 
 def check_flow(content: bytes, path: str, types: Types) -> Checked:
@@ -53,35 +56,25 @@ def check_flow(content: bytes, path: str, types: Types) -> Checked:
         document = parse(content, path)
     except FlowInvalid as error:
         return Checked(None, error.problems)
-    flow: Flow | None = None
-    problems: list[Problem] = []
-    try:
-        flow = _compiled(document, types)
-    except FlowInvalid as error:
-        problems.extend(error.problems)
+    flow, problems = _compiled(document, types)
     if isinstance(document.data, Mapping):
         findings = [*rules.warnings(document.data), *_bad_expressions(document.data, ())]
         problems.extend(_placed(document, findings, "warning"))
     return Checked(flow, _ordered(problems))
 
 
-def _compiled(document: Document, types: Types) -> Flow:
+def _compiled(document: Document, types: Types) -> tuple[Flow | None, list[Problem]]:
     data = document.data
     if not isinstance(data, Mapping):
         what = "the file is empty" if data is None else "a flow is a map of properties"
-        raise FlowInvalid(
-            [Problem(document.path, 1, 1, "", f"{what}; it begins with `id`, `namespace`, `tasks`")]
-        )
+        return None, [Problem(document.path, 1, 1, "", f"{what}; it begins with `id`, `namespace`, `tasks`")]
     data = with_defaults(data)
     problems = _placed(document, rules.errors(data), "error")
     try:
         flow = Flow.model_validate(data, context={"types": types})
     except ValidationError as error:
-        problems.extend(_said(document, data, error, types))
-    else:
-        if not problems:
-            return flow
-    raise FlowInvalid(_ordered(problems))
+        return None, [*problems, *_said(document, data, error, types)]
+    return (None if problems else flow), problems
 
 
 def _said(document: Document, data: Any, error: ValidationError, types: Types) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ goes on by real time (the behaviour of Debian's cron, as the library cronsim has
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -31,7 +31,7 @@ def zone(name: str | None) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):  # unknown, or not the name of a file in the zone database
+    except (KeyError, OSError, ValueError):  # unknown, or not the name of a file in the zone database
         raise ValueError(f"`{name}` is no time zone; give a name such as `Europe/Paris`") from None
 
 
@@ -56,13 +56,27 @@ def following(cron: str, zone_: tzinfo, after: datetime) -> datetime | None:
     """The first due time strictly after an instant; none when there is none within 50 years."""
     for due in CronSim(cron, after.astimezone(zone_)):
         if due.astimezone(UTC) > after.astimezone(UTC):  # in a repeated hour the library may look back
-            return due
+            return fixed(due)
     return None
 
 
 def preceding(cron: str, zone_: tzinfo, before: datetime) -> datetime | None:
     """The last due time strictly before an instant; none when there is none within 50 years."""
-    for due in CronSim(cron, before.astimezone(zone_), reverse=True):
+    start = before.astimezone(zone_)
+    if start.fold:  # the second time: what was due the first time may show a later clock
+        repeated = start.replace(fold=0).utcoffset() or timedelta(0)
+        start = (before + (repeated - (start.utcoffset() or timedelta(0)))).astimezone(zone_)
+    for due in CronSim(cron, start, reverse=True):
         if due.astimezone(UTC) < before.astimezone(UTC):
-            return due
+            return fixed(due)
     return None
+
+
+def fixed(moment: datetime) -> datetime:
+    """The same instant and clock, with its offset instead of its zone.
+
+    Instants of a repeated hour are equal to nothing in another zone as long as they carry theirs (PEP 495).
+    """
+    if moment.tzinfo is UTC:
+        return moment
+    return moment.replace(tzinfo=timezone(moment.utcoffset() or timedelta(0)), fold=0)

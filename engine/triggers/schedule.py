@@ -60,7 +60,8 @@ class ScheduleOnDates(Schedulable):
     def _instants(self) -> list[datetime]:
         zone = calendar.zone(self.timezone)
         aware = {
-            date.astimezone(zone) if date.tzinfo else _real(date.replace(tzinfo=zone)) for date in self.dates
+            calendar.fixed(date.astimezone(zone) if date.tzinfo else _real(date.replace(tzinfo=zone)))
+            for date in self.dates
         }
         return sorted(aware, key=lambda date: date.astimezone(UTC))
 
