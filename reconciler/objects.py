@@ -157,6 +157,15 @@ class Objects:
         with self._watching():
             return bool(origin == target or self.handle().descendant_of(target, origin))
 
+    def is_related(self, one: str, other: str) -> bool:
+        """Whether two commits have an ancestor in common; false too when one of them is unknown here."""
+        try:
+            ids = (self._commit(one).id, self._commit(other).id)
+        except NotFound:
+            return False
+        with self._watching():
+            return self.handle().merge_base(*ids) is not None
+
     def commit_info(self, revision: str) -> CommitInfo:
         """What the commit says about itself. Raises NotFound."""
         return commit_info(self._commit(revision))
