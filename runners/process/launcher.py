@@ -77,13 +77,7 @@ class Launcher:
         """
         async with self._opening:
             if self._line is None or self._line.lost:
-                try:
-                    control = await asyncio.to_thread(_start_shepherd, self._log)
-                except OSError as error:
-                    raise UnavailableError(f"no process can be started: {error.strerror}") from error
-                loop = asyncio.get_running_loop()
-                _, line = await loop.create_unix_connection(_Line, sock=control)
-                self._line = line
+                self._line = await _connect(self._log)
             return self._line
 
     async def spawn(self, spawn: Spawn) -> Answer:
@@ -170,10 +164,22 @@ async def _to_its_end(asked: asyncio.Future[Answer | None]) -> Answer | None:
         raise
 
 
-def _start_shepherd(log: Path) -> socket.socket:
+async def _connect(log: Path) -> _Line:
     ours, theirs = socket.socketpair()
-    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
     try:
+        await asyncio.to_thread(_start_shepherd, log, theirs)
+        _, line = await asyncio.get_running_loop().create_unix_connection(_Line, sock=ours)
+    except BaseException as error:
+        ours.close()  # a shepherd that has come up meanwhile sees that nobody is there, and goes
+        if isinstance(error, OSError):
+            raise UnavailableError(f"no process can be started: {error.strerror}") from error
+        raise
+    return line
+
+
+def _start_shepherd(log: Path, theirs: socket.socket) -> None:
+    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+    with theirs:
         parent = os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", str(_SCRIPT), *(str(int(number)) for number in numbers)],
@@ -189,12 +195,6 @@ def _start_shepherd(log: Path) -> socket.socket:
             setsigmask=_KEPT_OUT,
         )
         os.waitpid(parent, 0)
-    except OSError:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return ours
 
 
 def _encode(number: int, spawn: Spawn) -> bytes:

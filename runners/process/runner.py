@@ -147,11 +147,11 @@ class ProcessRunner:
         if starting := self._starting.get(handle.key):
             await asyncio.wait((starting,))
         directory = self._directory(handle.key)
-        known = self._known.get(handle.key)
-        seen_to_end = known is not None and known.end is not None and known.end.done()
-        if not seen_to_end and await self._off_loop(directory.exit_code) is None:
-            await self._off_loop(directory.mark_cancelled)
         record = await self._record(handle.key)
+        if record is None or processes.exists(record.process):
+            await self._off_loop(directory.mark_cancelled)
+            # The other half of the shepherd's look at the mark: a start that came in between is seen here.
+            record = record or await self._record(handle.key)
         if record is not None:
             await self._end(Family(record.process, directory.mark), grace)
 

@@ -71,7 +71,8 @@ class Shepherd:
         self._default_signals = default_signals
         self._poll = select.epoll()
         self._children: dict[int, tuple[int, Request]] = {}
-        self._unwritten: dict[bytes, bytes] = {}
+        self._unwritten: dict[Request, bytes] = {}
+        self._latest: dict[bytes, Request] = {}
         self._controlled = True
         self._me = f"{os.getpid()} {started_at(os.getpid())}"
         with open("/proc/sys/kernel/random/boot_id") as file:
@@ -86,8 +87,8 @@ class Shepherd:
                     self._request()
                 else:
                     self._ended(descriptor)
-            for directory, code in list(self._unwritten.items()):
-                self._keep_exit(directory, code)
+            for request, code in list(self._unwritten.items()):
+                self._keep_exit(request, code)
 
     def _request(self) -> None:
         size = _receive(8)
@@ -148,6 +149,7 @@ class Shepherd:
     def _follow(self, pid: int, start: int, request: Request) -> None:
         descriptor = os.pidfd_open(pid)
         self._children[descriptor] = (pid, request)
+        self._latest[request.directory] = request
         self._poll.register(descriptor, select.EPOLLIN)
         try:  # noqa: SIM105 - contextlib would double the time that the shepherd takes to start
             _write(request.directory + b"/process", f"{pid} {start} {self._me} {self._boot}\n".encode())
@@ -161,18 +163,21 @@ class Shepherd:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         code = code if code >= 0 else 128 - code
         cancelled = os.path.exists(request.directory + b"/cancelled")
+        self._keep_exit(request, b"%d\n" % code)
         if self._controlled:
             _answer(f"ended {request.number} {code} {int(cancelled)}")
-        self._keep_exit(request.directory, b"%d\n" % code)
 
-    def _keep_exit(self, directory: bytes, code: bytes) -> None:
-        try:
-            _write(directory + b"/exit", code)
-        except OSError:
-            if os.path.isdir(directory):
-                self._unwritten[directory] = code
-                return
-        self._unwritten.pop(directory, None)
+    def _keep_exit(self, request: Request, code: bytes) -> None:
+        # A key that was cleaned up and started again has its folder's name from the run before.
+        if self._latest.get(request.directory) is request:
+            try:
+                _write(request.directory + b"/exit", code)
+            except OSError:
+                if os.path.isdir(request.directory):
+                    self._unwritten[request] = code
+                    return
+            del self._latest[request.directory]
+        self._unwritten.pop(request, None)
 
 
 def _lay_out(request: Request) -> None:
@@ -225,6 +230,7 @@ def _receive(size: int) -> bytes:
 def main() -> None:
     """Leave the daemon's family, so that it has nobody to reap, and serve."""
     os.closerange(CONTROL + 1, 1 << 16)
+    os.set_inheritable(CONTROL, False)
     if os.fork():
         os._exit(0)
     Shepherd([int(number) for number in sys.argv[1:]]).serve()

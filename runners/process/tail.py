@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Literal
 
+from engine.model.protocol import MAX_LINE
 from engine.model.run import LogLine
-from runners.protocol import MAX_LINE
 
 Stream = Literal["stdout", "stderr"]
 
