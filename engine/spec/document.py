@@ -18,7 +18,9 @@ from engine.spec.marks import Fault, Marked, Path, read
 from engine.spec.suspicion import needs_care
 
 MAX_BYTES = 1 << 20
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x84\\x86-\\x9f\\ufffe\\uffff]"
+)  # what YAML does not allow
 _LFS = "version https://git-lfs.github.com/spec/"
 
 

@@ -58,7 +58,7 @@ def errors(data: Mapping[str, Any]) -> Iterator[Finding]:
 
 def warnings(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Everything that is accepted, but outdated or hardly meant."""
-    if data.get("id") in _RESERVED:
+    if isinstance(data.get("id"), str) and data["id"] in _RESERVED:
         yield Finding(("id",), f"`{data['id']}` is a word of the REST API; choose another id")
     for old, new in _OLD_PROPERTIES.items():
         if old in data:
@@ -67,7 +67,7 @@ def warnings(data: Mapping[str, Any]) -> Iterator[Finding]:
     for path, each in _inputs(_items(data, "inputs")):
         if "name" in each and "id" not in each:
             yield Finding((*path, "name"), "`name` is outdated; use `id`", key=True)
-        if each.get("type") in _OLD_INPUT_TYPES:
+        if isinstance(each.get("type"), str) and each["type"] in _OLD_INPUT_TYPES:
             yield Finding(
                 (*path, "type"), f"`{each['type']}` is outdated; use `{_OLD_INPUT_TYPES[each['type']]}`"
             )
