@@ -161,10 +161,18 @@ def java_text(value: Any) -> str:
 def to_json(value: Any) -> str:
     """Compact JSON; null entries of maps are left out, in lists they stay. Raises ExpressionError."""
     parts: list[str] = []
-    _write_json(value, parts.append)
-    text = "".join(parts)
-    limits.check_text(len(text))
-    return text
+    size = 0
+
+    def write(text: str) -> None:
+        # data may hold one list in many places, so the length has to be watched on the way
+        nonlocal size
+        size += len(text)
+        if size > limits.OUTPUT_CHARS:
+            limits.check_text(size)
+        parts.append(text)
+
+    _write_json(value, write)
+    return "".join(parts)
 
 
 def _write_json(value: Any, write: Any) -> None:

@@ -38,7 +38,7 @@ _STEPS: Final = 2_000_000
 _PROGRAM_CHARS: Final = 10_000
 _CHILD: Final = """
 import json, resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 sys.path[:] = json.loads(sys.argv[1])
 import jq

@@ -14,7 +14,8 @@ from engine.expressions import limits
 from engine.expressions.registry import filter_named
 from engine.expressions.values import is_list, to_json, to_text
 
-_RESERVED: Final = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes", "~", ""})
+_WORDS: Final = ("false", "n", "no", "null", "off", "on", "true", "y", "yes", "~", "")
+_RESERVED: Final = frozenset(shape for word in _WORDS for shape in (word, word.capitalize(), word.upper()))
 _QUOTABLE: Final = re.compile(
     r"[\[\]{},]|:(?:\s|$)|(?:^|\s)#|^[-?:](?:\s|$)|^[&*!|>'\"%@`]|^\s|\s$|^---|^\.\.\."
 )
@@ -27,7 +28,7 @@ def _string(text: str, indent: int) -> str:
         pad = " " * max(indent, 2)
         lines = (text[:-1] if text.endswith("\n") else text).split("\n")
         return "|" + chomp + "".join("\n" + (pad + line if line else "") for line in lines)
-    if text.lower() in _RESERVED or _QUOTABLE.search(text) or _CONTROL.search(text) or "\n" in text:
+    if text in _RESERVED or _QUOTABLE.search(text) or _CONTROL.search(text) or "\n" in text:
         return to_json(text)
     return text
 

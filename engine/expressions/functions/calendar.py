@@ -21,12 +21,17 @@ _WEEKDAYS: Final = frozenset(_DAY_NAMES[:5])
 _NEEDS_OFFSET: Final = re.compile(r"(?:Z|[+-]\d{2}:?\d{2}|\])$")
 
 
+def present(frame: Frame) -> dt.datetime:
+    """The present instant: the host's, or the machine's where the host gives none."""
+    host = frame.functions.get("now")
+    return dt.datetime.now(dt.UTC) if host is None else host()
+
+
 @function_named("now", takes=("format", "timeZone", "existingFormat", "locale"), context=True)
 def _now(
     frame: Frame, pattern: Any = None, zone: Any = None, existing: Any = None, locale: Any = None
 ) -> str:
-    host = frame.functions.get("now")
-    return show(dt.datetime.now(dt.UTC) if host is None else host(), pattern, zone, existing, locale)
+    return show(present(frame), pattern, zone, existing, locale)
 
 
 def _day(value: Any, name: str) -> dt.date:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import string
-import time
 import uuid
 from typing import Any, Final
 
 from engine.errors import ExpressionError
+from engine.expressions.functions.calendar import present
 from engine.expressions.registry import function_named
+from engine.expressions.scope import Frame
 from engine.ids import random_id
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -29,11 +30,10 @@ def _id() -> str:
     return random_id()
 
 
-@function_named("ksuid")
-def _ksuid() -> str:
-    number = int.from_bytes(
-        int(time.time() - _KSUID_EPOCH).to_bytes(4, "big") + secrets.token_bytes(16), "big"
-    )
+@function_named("ksuid", context=True)
+def _ksuid(frame: Frame) -> str:
+    seconds = int(present(frame).timestamp()) - _KSUID_EPOCH
+    number = int.from_bytes(seconds.to_bytes(4, "big") + secrets.token_bytes(16), "big")
     text = ""
     for _ in range(_KSUID_CHARS):
         number, rest = divmod(number, 62)

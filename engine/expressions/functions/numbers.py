@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import socket
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import ExpressionError
 from engine.expressions.operators import order, span
 from engine.expressions.registry import function_named
+
+_FIRST_PRIVATE_PORT: Final = 49152
 
 
 @function_named("max", variadic=True)
@@ -43,6 +44,5 @@ def _random_int(lower: Any, upper: Any) -> int:
 
 @function_named("randomPort")
 def _random_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the range for private use (RFC 6335); whether it is free only the machine of the task can tell."""
+    return _FIRST_PRIVATE_PORT + secrets.randbelow(65536 - _FIRST_PRIVATE_PORT)

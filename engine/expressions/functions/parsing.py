@@ -58,9 +58,22 @@ def _yaml_with_aliases(text: str) -> Any:
     if len(text) > limits.ITEMS:
         raise ExpressionError("A yaml text with aliases is too long")
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        value = YAML(typ="safe", pure=True).load(text)
+        limits.check_items(_expanded(value, {}))
+        return value
     except (YAMLError, ValueError, RecursionError) as error:
         raise ExpressionError(f"Invalid yaml: {' '.join(str(error).split())[:300]}") from None
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """How many values there are when every alias is followed; a list that holds itself has too many."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = limits.ITEMS + 1
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(item, known) for item in inner)
+    return known[id(value)]
 
 
 def _nesting(text: str) -> int:
