@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from engine.errors import Bug, HeadwaterError, UnavailableError
+from engine.errors import Bug, HeadwaterError, StoreConflict, UnavailableError
 from engine.model.commands import AnyCommand
-from engine.model.events import AnyEvent
+from engine.model.events import AnyEvent, Quarantined
 from engine.model.records import LogEntry
 from engine.runtime.library import Library
 from engine.runtime.live import Live
@@ -78,6 +78,7 @@ class Core:
         self.outside: Outside | None = None
         self._inbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._left: deque[Asked] = deque()
+        self._later: deque[_Message] = deque()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headwater-engine", daemon=True)
 
@@ -136,6 +137,8 @@ class Core:
         return self._drain(messages)
 
     def _drain(self, messages: list[_Message]) -> list[_Message]:
+        if self._later:  # a message that has to be taken alone
+            return [*messages, self._later.popleft()] if not messages else messages
         while len(messages) < _EVENTS:
             try:
                 message = self._inbox.get_nowait()
@@ -153,13 +156,14 @@ class Core:
             if not turn.batch.empty():
                 self.around.store.commit(turn.batch)
         except HeadwaterError as error:
-            return self._again(messages, error)
+            return self._again(turn, messages, error)
         self._left = turn.queue
         self.live.update(turn.batch.executions)
         if self.outside is not None:
             self.outside.after_commit(turn, turn.outward)
         for future, answer in answers:
-            future.set_result(answer)
+            if not future.done():  # nobody waits any more when it was cancelled
+                future.set_result(answer)
         return self._drain([])
 
     def _take(self, turn: Turn, messages: list[_Message]) -> list[tuple[Future[Any], Any]]:
@@ -172,6 +176,8 @@ class Core:
                 case _Write(act):
                     _guarded(partial(act, turn))
                 case _Call(act, future):
+                    if not future.running() and not future.set_running_or_notify_cancel():
+                        continue
                     try:
                         answers.append((future, act(turn)))
                     except Exception as error:
@@ -185,17 +191,44 @@ class Core:
             execution_id, command = turn.queue.popleft()
             _guarded(partial(turn.perform, execution_id, command))
 
-    def _again(self, messages: list[_Message], error: HeadwaterError) -> list[_Message]:
-        """The store could not commit: callers are told, all else is taken again."""
+    def _again(self, turn: Turn, messages: list[_Message], error: HeadwaterError) -> list[_Message]:
+        """The store could not commit: callers are told, all else is taken again.
+
+        What no store will ever take (a bug) is looked for by taking one message at a time, and then let go.
+        """
         log.error("the store could not commit: %s", error)
+        if isinstance(error, StoreConflict):
+            self._reload(turn)
+        if isinstance(error, Bug) and len(messages) > 1:
+            for message in messages[1:]:
+                self._later.append(message)
+            return messages[:1]
         kept: list[_Message] = []
         for message in messages:
             if isinstance(message, _Call):
                 _fail(message.future, error)
-            else:
+            elif not isinstance(error, Bug):
                 kept.append(message)
-        self._closing.wait(_RETRY_SECONDS)
+        if isinstance(error, Bug):
+            self._quarantine(turn)
+        else:
+            self._closing.wait(_RETRY_SECONDS)
         return kept
+
+    def _reload(self, turn: Turn) -> None:
+        """Somebody else wrote first: what this turn changed is taken from the store again."""
+        for execution_id in turn.batch.executions:
+            fresh = self.around.store.execution(execution_id)
+            if fresh is not None:
+                self.live.update({execution_id: fresh})
+
+    def _quarantine(self, turn: Turn) -> None:
+        """End the executions that this turn could not make durable; what they asked for is dropped."""
+        why = "Headwater made a mistake here: what this execution did cannot be stored"
+        self._left.clear()
+        for execution_id, base in turn.batch.bases.items():
+            if base:
+                self._later.append(_Deliver(execution_id, Quarantined(turn.at, why)))
 
     def _refuse_rest(self) -> None:
         for message in self._drain([]):

@@ -38,11 +38,11 @@ class Library:
             raise Bug(
                 f"revision {ref.revision} of flow {ref.name} is gone though an execution is pinned to it"
             )
-        return self._keep(version)
+        return self.keep(version)
 
     def of_version(self, version: FlowVersion) -> Graph:
         """The graph of a version at hand."""
-        return self._graphs.get((version.namespace, version.id, version.revision)) or self._keep(version)
+        return self._graphs.get((version.namespace, version.id, version.revision)) or self.keep(version)
 
     def live(self, namespace: str, flow_id: str, revision: int | None = None) -> tuple[FlowVersion, Graph]:
         """The live version of a flow, or a given one. Raises NotFound."""
@@ -52,8 +52,9 @@ class Library:
             raise NotFound(f"there is no {which} {namespace}.{flow_id}", hint="`headwater flows` lists them")
         return version, self.of_version(version)
 
-    def _keep(self, version: FlowVersion) -> Graph:
-        graph = build(self._compile(version.content, version.path))
+    def keep(self, version: FlowVersion, flow: Flow | None = None) -> Graph:
+        """Make the graph of a version ready, from its compiled flow where that is at hand."""
+        graph = build(flow or self._compile(version.content, version.path))
         self._graphs[version.namespace, version.id, version.revision] = graph
         while len(self._graphs) > _KEPT:
             self._graphs.popitem(last=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +28,7 @@ from engine.runtime.turn import Turn
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, str]
+_READY = 200  # flows of one deployment whose graphs are made at once; the rest when they are first run
 
 
 # Firing
@@ -36,7 +36,11 @@ Key = tuple[str, str, str]
 
 def fire_due(turn: Turn) -> None:
     """Fire every due time that has come."""
-    for state in turn.around.store.due_triggers(turn.at):
+    for stored in turn.around.store.due_triggers(turn.at):
+        key = (stored.namespace, stored.flow_id, stored.trigger_id)
+        state = turn.batch.triggers.get(key, stored)
+        if state is None:
+            continue
         try:
             _fire(turn, state)
         except Exception:
@@ -146,15 +150,6 @@ def recover(turn: Turn) -> None:
 # Changing flows
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a deployment writes."""
-
-    versions: tuple[FlowVersion, ...]
-    retired: tuple[tuple[str, str], ...]
-    triggers: Mapping[Key, TriggerState | None]
-
-
 def deploy(
     turn: Turn,
     source: str,
@@ -188,6 +183,8 @@ def deploy(
                 return False
             triggers[namespace, flow_id, old.trigger_id] = None
     store.put_flows(versions, removed, triggers)
+    for version, each in zip(versions[:_READY], changed, strict=False):
+        turn.library.keep(version, each.flow)
     store.put("heads", {source: commit})
     for namespace, flow_id in [*removed, *((each.namespace, each.id) for each in versions)]:
         turn.batch.reports.add(("flow", f"{namespace}/{flow_id}"))

@@ -8,14 +8,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 from datetime import datetime, timedelta
 
+from engine.errors import HeadwaterError
 from engine.model.commands import StartAgain
 from engine.model.records import Work
 from engine.runtime import scheduler
 from engine.runtime.core import Core
 from engine.runtime.turn import Turn
 
+log = logging.getLogger(__name__)
+
+_AGAIN = timedelta(seconds=1)
 _LONGEST = 30.0  # seconds between looks, so that a jump of the clock is noticed
 
 
@@ -43,7 +48,11 @@ class Timekeeper:
         while True:
             self._poked.clear()
             self._send_timers()
-            due = await asyncio.wrap_future(self._core.call(_fire))
+            try:
+                due = await asyncio.wrap_future(self._core.call(_fire))
+            except HeadwaterError as error:
+                log.warning("triggers could not fire, which is tried again: %s", error)
+                due = self._core.around.clock.now() + _AGAIN
             await self._pause(due)
 
     async def _pause(self, due: datetime | None) -> None:

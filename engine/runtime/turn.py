@@ -216,9 +216,7 @@ class Turn:
             outputs = execution.outputs
             self.deliver(
                 caller.execution_id,
-                ChildEnded(
-                    self.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()
-                ),
+                ChildEnded(self.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()),
             )
         self._unlock(execution)
         self._next_queued(execution)

@@ -63,6 +63,7 @@ class Engine:
 
 def service_at(
     folder: Path,
+    runner: ProcessRunner,
     *,
     store: str | Path = ":memory:",
     clock: Clock | None = None,
@@ -75,7 +76,6 @@ def service_at(
         secrets=[Secrets(**(secrets or {}))],
         clock=clock or SystemClock(),
     )
-    runner = ProcessRunner(folder / "runs")
     library = Library(kept, lambda content, path: compile_flow(content, path, registry()))
 
     def named(name: str) -> Runner:
@@ -86,7 +86,9 @@ def service_at(
 
 @asynccontextmanager
 async def engine(folder: Path, **options: Any) -> AsyncIterator[Engine]:
-    service = service_at(folder, **options)
+    runner = ProcessRunner(folder / "runs")
+    service = service_at(folder, runner, **options)
     async with service.running():
         yield Engine(service)
+    await runner.close()
     service.store.close()
