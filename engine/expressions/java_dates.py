@@ -83,7 +83,7 @@ def _named_zone(name: str) -> dt.tzinfo:
 
 
 def offset_text(moment: Moment, style: str) -> str:
-    """The offset in one of Java's styles: `X`, `XX`, `XXX`, `XXXX`, `XXXXX`, or with `x` for no `Z`."""
+    """The offset in one of Java's styles: one to five times `X`, or `x`, which writes no `Z`."""
     seconds = int((moment.when.utcoffset() or dt.timedelta()).total_seconds())
     if seconds == 0 and style[0] == "X":
         return "Z"
@@ -253,7 +253,9 @@ def _zone_field(moment: Moment, letter: str, count: int, pattern: str) -> Any:
         return offset_text(moment, letter * count)
     if letter == "Z" and count <= 5:
         long = "GMT" + (offset_text(moment, "xxx") if moment.when.utcoffset() else "")
-        return offset_text(moment, "xx") if count < 4 else long if count == 4 else offset_text(moment, "XXX")
+        return (
+            offset_text(moment, "xx") if count < 4 else long if count == 4 else offset_text(moment, "X" * 3)
+        )
     if letter == "O":
         return "GMT" + (offset_text(moment, "xxx") if moment.when.utcoffset() else "")
     if letter == "V" and count == 2:
