@@ -14,13 +14,16 @@ from typing import Literal
 
 import msgspec
 
+from engine.errors import FlowInvalid
 from engine.model.problem import Problem
 from engine.model.records import Deployment
-from engine.spec.compile import Checked
+from engine.model.types import Types
+from engine.spec.compile import Checked, compile_flow
 from reconciler.inventory import FlowFile, Identity, Inventory, Live, Version
 
 Check = Callable[[bytes, str], Checked]
 """(content, path) of a flow file to the flow or its problems."""
+
 
 _log = logging.getLogger(__name__)
 _NAME = rb":[ \t]+[\"']?([A-Za-z0-9][A-Za-z0-9._-]{0,149})[\"']?[ \t]*(?:#.*)?\r?$"
@@ -31,6 +34,18 @@ _UNREADABLE = {
     "submodule": "this is a submodule, and submodules are not read; put the files themselves here",
     "overlong": "this folder's path is too long to be read; shorten it",
 }
+
+
+def checker(types: Types) -> Check:
+    """The check of a reconcile: refuses what is wrong. What is only suspicious is for those who review a change."""
+
+    def check(content: bytes, path: str) -> Checked:
+        try:
+            return Checked(compile_flow(content, path, types), ())
+        except FlowInvalid as error:
+            return Checked(None, error.problems)
+
+    return check
 
 
 def is_flow_file(path: str, kind: str, folders: Iterable[str]) -> bool:

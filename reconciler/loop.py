@@ -21,13 +21,14 @@ from engine.errors import HeadwaterError, NotPermitted, UnavailableError
 from engine.ports import Store
 from reconciler import conditions, memory
 from reconciler.apply import Deployer, apply
+from reconciler.bulk import collecting_rarely
 from reconciler.conditions import Trouble
 from reconciler.decide import Decision, decide
 from reconciler.desired import Check
 from reconciler.memory import Memory
 from reconciler.report import Facts, ReconcileStatus, status_of
 from reconciler.repository import Mirror
-from reconciler.scan import Scan, Scanner
+from reconciler.scan import Listing, Scan, Scanner
 from reconciler.settings_file import RepositorySettings
 
 OnReport = Callable[[ReconcileStatus], Awaitable[None]]
@@ -60,6 +61,7 @@ class _Round:
     before: Memory
     revision: str = ""
     missing: bool = False
+    listing: Listing | None = None
     scan: Scan | None = None
     decision: Decision | None = None
     after: Memory | None = None
@@ -126,7 +128,7 @@ class Reconciler:
         async with self._running:
             now = _Round(poll, time.perf_counter(), self._last)
             try:
-                for step in (self._load, self._fetch, self._scan, self._apply):
+                for step in (self._load, self._fetch, self._list, self._change):
                     if not await step(now):
                         break
             except Exception as error:  # whatever it is, the source has to say so and go on
@@ -178,12 +180,12 @@ class Reconciler:
         now.missing = not now.revision
         return not now.missing and (now.revision != applied or unfinished)
 
-    async def _scan(self, now: _Round) -> bool:
+    async def _list(self, now: _Round) -> bool:
         known = now.before
         if now.revision == known.applied.revision and known.listed:
             return True
         self._show_progress(now)
-        now.scan = await self._scanner.scan(
+        now.listing = await self._scanner.look(
             known.applied.revision if known.listed else "",
             now.revision,
             known.settings,
@@ -192,7 +194,14 @@ class Reconciler:
         )
         return True
 
-    async def _apply(self, now: _Round) -> bool:
+    async def _change(self, now: _Round) -> bool:
+        with collecting_rarely(len(now.listing.entries) if now.listing else 0):
+            if now.listing is not None:
+                now.scan = await self._scanner.read(now.listing)
+            await self._apply(now)
+        return True
+
+    async def _apply(self, now: _Round) -> None:
         known = now.before
         async with self._turn:
             now.decision = await asyncio.to_thread(
@@ -207,7 +216,6 @@ class Reconciler:
                 )
                 after = msgspec.structs.replace(after, live=live)
         now.after = after
-        return True
 
     # The summary
 

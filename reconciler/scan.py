@@ -7,7 +7,7 @@ thousands are read. It must not know what is live.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 
@@ -89,15 +89,15 @@ class Scanner:
         self._check = check
         self._branch = branch
 
-    async def scan(
+    async def look(
         self,
         old: str,
         new: str,
         settings: RepositorySettings,
         problems: tuple[Problem, ...],
         inventory: Inventory,
-    ) -> Scan:
-        """Read what differs between two commits.
+    ) -> Listing:
+        """Find out what differs between two commits.
 
         Args:
             old: what `settings`, `problems` and `inventory` were made of; empty for none.
@@ -106,26 +106,26 @@ class Scanner:
             UserError: the tree is too large.
             MirrorDamaged: the mirror has lost something.
         """
-        listing = await asyncio.to_thread(self._list, old, new, settings, problems, inventory)
+        return await asyncio.to_thread(self._list, old, new, settings, problems, inventory)
+
+    async def read(self, listing: Listing) -> Scan:
+        """Read and compile everything that a listing names. Raises MirrorDamaged."""
         files: list[FlowFile] = []
         flows: dict[str, Deployment] = {}
-        for start in range(0, len(listing.entries), SLICE):
-            part = listing.entries[start : start + SLICE]
-            for file, deployment in await asyncio.to_thread(self._read_all, part):
-                files.append(file)
-                if deployment is not None:
-                    flows[file.path] = deployment
+        async for file, deployment in self._read(listing.entries):
+            files.append(file)
+            if deployment is not None:
+                flows[file.path] = deployment
         return Scan(listing, tuple(files), flows)
 
     async def load(self, listed: Sequence[Listed]) -> dict[str, Deployment]:
-        """Compile flows that were found valid in an earlier round, by path."""
-        loaded = {}
-        for start in range(0, len(listed), SLICE):
-            part = listed[start : start + SLICE]
-            for file, deployment in await asyncio.to_thread(self._read_all, part):
-                if deployment is not None:
-                    loaded[file.path] = deployment
-        return loaded
+        """Compile flows that were found valid in an earlier round, by path. Raises MirrorDamaged."""
+        return {file.path: flow async for file, flow in self._read(listed) if flow is not None}
+
+    async def _read(self, entries: Sequence[Listed]) -> AsyncIterator[tuple[FlowFile, Deployment | None]]:
+        for start in range(0, len(entries), SLICE):
+            for each in await asyncio.to_thread(self._read_all, entries[start : start + SLICE]):
+                yield each
 
     def _list(
         self,
@@ -136,7 +136,7 @@ class Scanner:
         inventory: Inventory,
     ) -> Listing:
         try:
-            changes = list(self._objects.changes(old or None, new, (SETTINGS_PATH, *settings.flows)))
+            changes = [*self._objects.changes(old or None, new, (SETTINGS_PATH, *settings.flows))]
         except NotFound:  # the mirror was made anew after a force push: the old commit is nowhere any more
             old, changes = "", []
         folders = settings.flows
@@ -181,7 +181,7 @@ class Scanner:
         return read_settings(content, self._branch)
 
     def _read_all(self, entries: Sequence[Listed]) -> list[tuple[FlowFile, Deployment | None]]:
-        return list(self._read_each(entries))
+        return [*self._read_each(entries)]
 
     def _read_each(self, entries: Sequence[Listed]) -> Iterator[tuple[FlowFile, Deployment | None]]:
         for entry in entries:
