@@ -26,22 +26,29 @@ def needs_care(text: str) -> bool:
     """Whether `text` (line ends already `\\n`) has to be read by the exact reader."""
     stack: list[tuple[int, set[str]]] = []
     block = -1  # column that the lines of a block scalar stand right of
-    begun = False
+    root = -1  # column of the outermost map
+    filled = marked = False
     for line in text.split("\n"):
         simple = _SIMPLE.fullmatch(line)
         if simple is not None:
             column = simple.end(1)
             if block >= 0:
                 if column > block:
+                    filled = True
                     continue
+                if not filled:
+                    return True
                 block = -1
+            if column < root or (root < 0 and simple.end(2) > column):
+                return True
+            if root < 0:
+                root = column
             if simple.end(2) > column:
                 while stack and stack[-1][0] > column:
                     stack.pop()
                 column = simple.end(2)
             if _repeated(stack, column, simple[3]) or column > _MAX_COLUMN:
                 return True
-            begun = True
             continue
         rest = line.lstrip(" ")
         if not rest:
@@ -50,16 +57,22 @@ def needs_care(text: str) -> bool:
         dashes = 0
         if block >= 0:
             if column > block:
+                filled = True
                 continue
+            if not filled:
+                return True
             block = -1
         if rest[0] == "#":
             continue
         if column == 0 and (line.startswith(("---", "..."))):
-            if begun or line.rstrip() != "---":
+            if root >= 0 or marked or line.rstrip() != "---":
                 return True
-            begun = True
+            marked = True
             continue
-        begun = True
+        if column < root or (root < 0 and rest[0] == "-"):
+            return True  # the fast parser would stop there and say nothing
+        if root < 0:
+            root = column
         owner = column
         while rest.startswith("- ") or rest == "-":
             while stack and stack[-1][0] > column:
@@ -77,7 +90,7 @@ def needs_care(text: str) -> bool:
         if not rest or rest[0] == "#":
             continue
         key, value = _split(rest)
-        if key is None:
+        if key is None or not (key or stack):
             return True
         if key:
             owner = column
@@ -85,10 +98,10 @@ def needs_care(text: str) -> bool:
                 return True
         if value:
             if _BLOCK.fullmatch(value):
-                block = owner
+                block, filled = owner, False
             elif _odd(value):
                 return True
-    return False
+    return block >= 0 and not (filled and text.endswith("\n"))  # the readers differ on how such a text ends
 
 
 def _repeated(stack: list[tuple[int, set[str]]], column: int, key: str) -> bool:

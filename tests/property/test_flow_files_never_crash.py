@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yaml12 import format_yaml, parse_yaml
 
@@ -92,21 +92,83 @@ def odd(text: str) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
-@given(SOUP)
-def test_what_the_fast_reader_is_trusted_with_the_exact_one_reads_alike(text: str) -> None:
-    assume(not odd(text) and not needs_care(text))
-    exact = read(text)
-    assume(not exact.faults)
-    with suppress(ValueError):  # then the exact reader is asked
-        assert repr(parse_yaml(text)) == repr(exact.data)
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "a:",
+                "b: |",
+                "- a: 1",
+                "- b: x",
+                "  a: 1",
+                "  - c",
+                "  c: |",
+                "  c: >-",
+                "    x: 1",
+                "    y",
+                "",
+                "# c",
+            ),
+            *(
+                "   # c",
+                "a: 'x'",
+                'b: "y"  # c',
+                "- - a: 1",
+                "    b: 2",
+                "  a: 0x1",
+                "k: [1, 2]",
+                "k: [a, 'b c']",
+                "-",
+            ),
+            *(
+                "c: a b # x",
+                "c: a #b",
+                '"q": 1',
+                "d: a: b",
+                "e:  ",
+                "    - z: |",
+                "      zz",
+                "  text: a",
+                "a:b: 1",
+            ),
+            *(
+                "x: -1",
+                "x: -",
+                "x: - 1",
+                "x: .5",
+                "y: 1e5",
+                "y: 1_0",
+                "z: ~",
+                "w: +1",
+                "---",
+                "a: 01",
+                "f: &x a",
+            ),
+        ]
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(LINES, st.sampled_from(["", "\n"]))
+@example(["  a: 1", "b: 2"], "\n")
+@example(["a: |", "  b"], "")
+@example(["a: |", ""], "\n")
+def test_what_the_fast_reader_is_trusted_with_the_exact_one_reads_alike(lines: list[str], end: str) -> None:
+    text = "\n".join(lines) + end
+    if not needs_care(text):
+        exact = read(text)
+        with suppress(ValueError):  # then the exact reader is asked
+            assert repr(parse_yaml(text)) == repr(exact.data)
+            assert not exact.faults
 
 
 @settings(max_examples=200, deadline=None)
-@given(TREES)
-def test_written_trees_are_read_alike(tree: Any) -> None:
-    text = format_yaml(tree)
-    assume(not odd(text) and not needs_care(text))
-    exact = read(text)
-    assert not exact.faults
-    assert repr(parse_yaml(text)) == repr(exact.data)
+@given(st.dictionaries(KEYS, TREES, max_size=6))
+def test_written_trees_are_read_alike(tree: dict[str, Any]) -> None:
+    text = format_yaml(tree) + "\n"
+    if not odd(text) and not needs_care(text):
+        exact = read(text)
+        assert not exact.faults
+        assert repr(parse_yaml(text)) == repr(exact.data)

@@ -68,8 +68,8 @@ def test_the_file_itself_is_left_alone() -> None:
 
 def test_a_flow_may_lean_on_them() -> None:
     text = (
-        HEAD
-        + "pluginDefaults:\n  - type: core.log.Log\n    values: {message: hi}\ntasks:\n  - {id: t, type: core.log.Log}\n"
+        HEAD + "pluginDefaults:\n  - type: core.log.Log\n    values: {message: hi}\ntasks:\n"
+        "  - {id: t, type: core.log.Log}\n"
     )
     made = flow(text)
     assert made.tasks[0].model_dump()["message"] == "hi"
