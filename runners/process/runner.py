@@ -127,16 +127,21 @@ class ProcessRunner:
         tail = Tail(self._directory(handle.key).path, after)
         shortest, longest = _LOOK_AGAIN
         pause = shortest
-        with processes.watch(record.process if record else _NOBODY) as end:
-            while True:
-                await asyncio.wait((end,), timeout=pause)
-                final = end.done()
-                lines, more = await self._off_loop(tail.read, final)
-                for line in lines:
-                    yield line
-                if final and not more:
-                    return
-                pause = 0 if more else shortest if lines else min(max(pause, shortest) * 1.5, longest)
+        await self._off_loop(tail.open)
+        try:
+            with processes.watch(record.process if record else _NOBODY) as end:
+                while True:
+                    await asyncio.wait((end,), timeout=pause)
+                    final = end.done()
+                    quick = tail.read_at_once(final)
+                    lines, more = await self._off_loop(tail.read, final) if quick is None else quick
+                    for line in lines:
+                        yield line
+                    if final and not more:
+                        return
+                    pause = 0 if more else shortest if lines else min(max(pause, shortest) * 1.5, longest)
+        finally:
+            tail.close()
 
     async def cancel(self, handle: RunHandle, grace: float) -> None:
         """End the run and all that came of it: SIGTERM, and after `grace` seconds SIGKILL; returns when all are gone.

@@ -13,6 +13,7 @@ Stream = Literal["stdout", "stderr"]
 
 _STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 _CHUNK = 2 * MAX_LINE
+_AT_ONCE = 16 * 1024
 
 
 class Tail:
@@ -24,29 +25,67 @@ class Tail:
     """
 
     def __init__(self, directory: str, after: str = "") -> None:
-        self._paths = {stream: f"{directory}/{stream}" for stream in _STREAMS}
+        self._directory = directory
+        self._files: dict[Stream, int] = {}
         self._offsets = dict(zip(_STREAMS, _parse(after), strict=True))
+        self._ends: dict[Stream, int] = {}
+
+    def open(self) -> None:
+        """Open the files, as far as they are there. May wait for the disk."""
+        for stream in _STREAMS:
+            try:
+                self._files[stream] = os.open(f"{self._directory}/{stream}", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._files:
+            os.close(self._files.popitem()[1])
 
     def read(self, final: bool) -> tuple[list[LogLine], bool]:
-        """The next lines, at most a chunk of each stream, and whether there is more at once. Reads from the disk.
+        """The next lines, at most a chunk of each stream, and whether there is more at once. May wait for the disk.
 
         Args:
-            final: nobody writes any more, so that a last line without its end counts too.
+            final: the run has ended: what is there now is all that is read, and a last line without its end counts.
         """
-        self._more = False
-        lines = [line for stream in _STREAMS for line in self._read(stream, final)]
-        return lines, self._more
+        return self._read_all(final, 0)
 
-    def _read(self, stream: Stream, final: bool) -> Iterator[LogLine]:
+    def read_at_once(self, final: bool) -> tuple[list[LogLine], bool] | None:
+        """The same for a little output that is still in memory, without waiting; none when that cannot be.
+
+        A thread for every look would cost a short run more than all the rest.
+        """
+        if any(self._new(stream, final) > _AT_ONCE for stream in self._files):
+            return None
+        before = dict(self._offsets)
         try:
-            with open(self._paths[stream], "rb", buffering=0) as file:
-                # A task that opens /dev/stdout anew with `>` empties the file; what follows begins at its start.
-                if os.fstat(file.fileno()).st_size < self._offsets[stream]:
-                    self._offsets[stream] = 0
-                chunk = os.pread(file.fileno(), _CHUNK, self._offsets[stream])
-        except FileNotFoundError:
+            return self._read_all(final, os.RWF_NOWAIT)
+        except OSError:  # not in memory, or a file system that cannot tell (preadv2(2))
+            self._offsets = before
+            return None
+
+    def _read_all(self, final: bool, flags: int) -> tuple[list[LogLine], bool]:
+        lines = [line for stream in self._files for line in self._read(stream, final, flags)]
+        enough = 0 if final else MAX_LINE
+        return lines, any(self._new(stream, final) > enough for stream in self._files)
+
+    def _new(self, stream: Stream, final: bool) -> int:
+        size = os.fstat(self._files[stream]).st_size
+        if final:  # what a background process goes on to write must not keep the reader for ever
+            size = min(size, self._ends.setdefault(stream, size))
+        # A task that opens /dev/stdout anew with `>` empties the file; what follows begins at its start.
+        if size < self._offsets[stream]:
+            self._offsets[stream] = 0
+        return size - self._offsets[stream]
+
+    def _read(self, stream: Stream, final: bool, flags: int) -> Iterator[LogLine]:
+        new = self._new(stream, final)
+        buffer = bytearray(min(new, _CHUNK))
+        if not buffer:
             return
-        self._more |= len(chunk) == _CHUNK
+        count = os.preadv(self._files[stream], [buffer], self._offsets[stream], flags)
+        chunk = bytes(buffer[:count])
         start = 0
         while start < len(chunk):
             end = chunk.find(b"\n", start, start + MAX_LINE + 1)
@@ -55,7 +94,7 @@ class Tail:
                 end -= end > start and chunk[end - 1] == ord("\r")
             elif len(chunk) - start > MAX_LINE:
                 end = after = _whole_character(chunk, start + MAX_LINE)
-            elif final and len(chunk) < _CHUNK:
+            elif final and count == new:
                 end = after = len(chunk)
             else:
                 return
