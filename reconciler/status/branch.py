@@ -57,6 +57,11 @@ class TipReader:
         self._repository = repository
         self._tree = tree
 
+    @property
+    def tree_id(self) -> str | None:
+        """The tree of all these files; none when the branch is not there."""
+        return None if self._tree is None else str(self._tree)
+
     def read(self, path: str) -> bytes | None:
         """The bytes at `path`, or none."""
         if self._tree is None:
