@@ -36,6 +36,10 @@ class EnvironmentSecrets:
     def __repr__(self) -> str:
         return f"EnvironmentSecrets({len(self._values)} secrets)"
 
+    def values(self) -> tuple[str, ...]:
+        """All of them, to be masked from the start."""
+        return tuple(self._values.values())
+
     def get(self, namespace: str, name: str) -> str | None:
         """The value, or none when there is no such variable."""
         return self._values.get(name.upper())
