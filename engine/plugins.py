@@ -136,14 +136,12 @@ def installed() -> Iterator[Claim]:
     """
     seen: set[str] = set()
     for distribution in metadata.distributions():
-        name = distribution.name
-        if name in seen:
-            continue
-        seen.add(name)
-        for point in distribution.entry_points:
-            if point.group.startswith(_ENTRY_POINTS):
+        points = [point for point in distribution.entry_points if point.group.startswith(_ENTRY_POINTS)]
+        if points and distribution.name not in seen:  # a name is costly: it means to parse the metadata
+            seen.add(distribution.name)
+            for point in points:
                 group = point.group.removeprefix(_ENTRY_POINTS)
-                yield Claim(group, point.name, point, name, distribution.version)
+                yield Claim(group, point.name, point, distribution.name, distribution.version)
 
 
 @cache

@@ -24,5 +24,10 @@ class Document(BaseModel):
     """A part of a flow file; unknown properties are errors (dialect, section 1.1)."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False, validate_by_alias=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+        defer_build=True,  # most commands use few of all the types
     )

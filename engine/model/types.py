@@ -69,7 +69,7 @@ def resolver(group: Group, base: type[Model]) -> Callable[[Any, ValidationInfo],
             near = types.suggest(group, str(name))
             hint = f"; did you mean `{near}`?" if near else ""
             raise problem_at(("type",), "unknown_type", f"unknown type `{name}`{hint}", name)
-        checked = found.__pydantic_validator__.validate_python(value, context=info.context)
+        checked = found.model_validate(value, context=info.context)
         if not isinstance(checked, base):
             raise problem_at(("type",), "wrong_kind", f"`{name}` is not a {word}", name)
         return checked
