@@ -67,9 +67,17 @@ def decide(
         rewritten=rewritten,
         held=tuple(change.identity for change in made.held.removals) if made.held else (),
         held_why=made.held.why if made.held else "",
-        checker=known.applied.checker,
+        checker=known.checker,
     )
-    after = Memory(applied, settings, inventory, known.live, disputes.finish(), listed=True, resolved=True)
+    after = msgspec.structs.replace(
+        known,
+        applied=applied,
+        settings=settings,
+        inventory=inventory,
+        disputes=disputes.finish(),
+        listed=True,
+        resolved=True,
+    )
     return Decision(made, after)
 
 

@@ -54,6 +54,7 @@ class Memory(msgspec.Struct, frozen=True):
         disputes: identities that their files cannot have, and why.
         listed: whether the inventory can be trusted to be that of the applied revision.
         resolved: false after a restart: every identity has to be looked at once.
+        checker: names what judges files from now on.
     """
 
     applied: Applied = Applied()
@@ -63,6 +64,7 @@ class Memory(msgspec.Struct, frozen=True):
     disputes: Map[Identity, Dispute] = Map()
     listed: bool = True
     resolved: bool = False
+    checker: str = ""
 
 
 def space(source: str) -> str:
@@ -87,11 +89,12 @@ def load(store: Store, source: str, checker: str = "") -> tuple[Memory, Reconcil
     ]
     live = {(each.namespace, each.id): Version(each.path, each.blob) for each in store.flows(source)}
     memory = Memory(
-        applied=msgspec.structs.replace(applied, checker=checker),
+        applied=applied,
         settings=settings,
         inventory=Inventory().updated(files, ()),
         live=Live().updated(live, ()),
         listed=all(file.blob for file in files),
+        checker=checker,
     )
     return memory, _status(rows.get(STATUS))
 

@@ -38,9 +38,14 @@ def _branch(value: str) -> str:
     return value
 
 
+def _some(folders: tuple[str, ...]) -> tuple[str, ...]:
+    if not 0 < len(folders) <= _MAX_FOLDERS:
+        raise ValueError(f"give one folder at least, and at most {_MAX_FOLDERS}")
+    return folders
+
+
 Folders = Annotated[
-    tuple[Annotated[str, Field(strict=True), AfterValidator(_folder)], ...],
-    Field(min_length=1, max_length=_MAX_FOLDERS),
+    tuple[Annotated[str, Field(strict=True), AfterValidator(_folder)], ...], AfterValidator(_some)
 ]
 
 
@@ -137,5 +142,7 @@ def _message(each: Mapping[str, Any], unknown: bool) -> str:
         if len(each["loc"]) == 1:
             known = ", ".join(f"`{name}`" for name in RepositorySettings.model_fields)
         return f"unknown setting; here belong {known}"
+    if each["type"] == "tuple_type":
+        return "this is a list of folders, such as `[flows]`"
     message: str = each["msg"]
     return message.removeprefix("Value error, ")
