@@ -153,11 +153,13 @@ class ProcessRunner:
             await asyncio.wait((starting,))
         directory = self._directory(handle.key)
         record = await self._record(handle.key)
-        if record is None or processes.exists(record.process):
+        if record is None:
+            # The other half of the shepherd's look at the mark: a start that comes in between is seen after it.
             await self._off_loop(directory.mark_cancelled)
-            # The other half of the shepherd's look at the mark: a start that came in between is seen here.
-            record = record or await self._record(handle.key)
+            record = await self._record(handle.key)
         if record is not None:
+            if processes.exists(record.process):
+                await self._off_loop(directory.mark_cancelled)
             await self._end(Family(record.process, directory.mark), grace)
 
     async def cleanup(self, handle: RunHandle) -> None:

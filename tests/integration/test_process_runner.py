@@ -16,6 +16,7 @@ from engine.errors import UnavailableError
 from engine.model.run import RunHandle, RunRequest
 from runners.process import ProcessRunner
 from runners.process.processes import Process, exists, this_boot
+from runners.process.rundir import RunDirectory
 from runners.process.shepherd import started_at
 from tests.conformance.runner_suite import first_line, lines, shell
 
@@ -137,6 +138,24 @@ async def test_a_cancelled_key_does_not_start(runner: ProcessRunner, tmp_path: P
     await runner.start(shell(f"touch '{tmp_path}/ran'"))
     assert (await runner.wait(handle)).outcome == "cancelled"
     assert not (tmp_path / "ran").exists()
+
+
+async def test_a_start_in_the_middle_of_a_cancel(
+    runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancel finds no folder to mark, and the process is there when it looks again."""
+    loop, mark, marks = asyncio.get_running_loop(), RunDirectory.mark_cancelled, []
+
+    def start_after_marking(directory: RunDirectory) -> None:
+        mark(directory)
+        marks.append(directory)
+        if len(marks) == 1:
+            asyncio.run_coroutine_threadsafe(runner.start(shell("sleep 1000")), loop).result()
+
+    monkeypatch.setattr(RunDirectory, "mark_cancelled", start_after_marking)
+    handle = RunHandle("process", "run", {})
+    await runner.cancel(handle, grace=0)
+    assert (await runner.wait(handle)).outcome == "cancelled"
 
 
 async def test_giving_up_a_start_does_not_lose_the_run(runner: ProcessRunner) -> None:
