@@ -138,7 +138,7 @@ class Core:
 
     def _drain(self, messages: list[_Message]) -> list[_Message]:
         if self._later:  # a message that has to be taken alone
-            return [*messages, self._later.popleft()] if not messages else messages
+            return messages if messages else [*messages, self._later.popleft()]
         while len(messages) < _EVENTS:
             try:
                 message = self._inbox.get_nowait()

@@ -7,6 +7,7 @@ its start, for its reports, but no line is logged twice.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from engine.runtime.core import Core
 from engine.runtime.turn import Turn
 
 _GROUP = 200  # lines that are written together at the most
+_FRESH = 0.02  # seconds that a line may wait for others
 _AHEAD = 10  # groups that may wait for their commit before the run's output is read on
 _OUTPUT_LIMIT = 8 * 1024 * 1024  # bytes of all outputs of one attempt, as JSON
 
@@ -40,7 +42,8 @@ class Follower:
         self._skip = {"stdout": work.seen[0], "stderr": work.seen[1]}
         self._read = {"stdout": 0, "stderr": 0}
         self._entries: list[LogEntry] = []
-        self._pending: list[asyncio.Future[Any]] = []
+        self._pending: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._outputs: dict[str, Any] = {}
         self._size = 0
         self.metrics: list[Metric] = []
@@ -53,22 +56,22 @@ class Follower:
         return self._outputs
 
     async def follow(self, runner: Runner, handle: RunHandle) -> RunResult:
-        """Follow to the end and return the result."""
-        flusher = asyncio.get_running_loop()
-        last = flusher.time()
-        async for line in runner.logs(handle):
-            self._take(line)
-            now = flusher.time()
-            if len(self._entries) >= _GROUP or now - last > 0.02:
-                last = now
-                await self._flush()
-        self.close()
-        return await runner.wait(handle)
+        """Follow to the end and return the result; the last lines are left for `finish`."""
+        loop = asyncio.get_running_loop()
+        try:
+            async for line in runner.logs(handle):
+                self._take(line)
+                if len(self._entries) >= _GROUP:
+                    await self._flush()
+                elif self._entries and self._timer is None:
+                    self._timer = loop.call_later(_FRESH, self._write)
+            return await runner.wait(handle)
+        finally:
+            self._stop_timer()
 
-    def close(self) -> None:
-        """Write what has not been written."""
-        if self._entries:
-            self._write()
+    def finish(self, turn: Turn) -> None:
+        """Put what has not been written yet into a turn."""
+        turn.batch.logs.extend(self._entries)
 
     def _take(self, line: LogLine) -> None:
         self._read[line.stream] += 1
@@ -98,15 +101,19 @@ class Follower:
         if not again:
             self._context.log(level, text)
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     async def _flush(self) -> None:
-        if not self._entries:
-            return
         self._pending.append(asyncio.wrap_future(self._write()))
         if len(self._pending) >= _AHEAD:
             await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
             self._pending = [each for each in self._pending if not each.done()]
 
-    def _write(self) -> Any:
+    def _write(self) -> Future[None]:
+        self._stop_timer()
         entries = list(self._entries)
         self._entries.clear()
         seen = (

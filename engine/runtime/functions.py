@@ -33,6 +33,7 @@ class Functions:
     def table(self) -> dict[str, Callable[..., Any]]:
         """By the names the dialect gives them."""
         return {
+            "now": self._around.clock.now,
             "secret": self.secret,
             "kv": self.kv,
             "read": self.read,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -54,6 +55,7 @@ class _Attempt:
         self.task: asyncio.Task[None] | None = None
         self.runner: Runner | None = None
         self.handle: RunHandle | None = None
+        self.follower: Follower | None = None
         self.stopped = False
         self.left = False
 
@@ -118,7 +120,7 @@ class Worker:
         chance = ids.chance() if result.state is State.FAILED else 0.0
         now = self._core.around.clock.now()
         ended = AttemptEnded(now, attempt.run.key, attempt.number, result, attempt.started_at, chance)
-        self._core.deliver(attempt.execution.id, ended)
+        self._core.write(partial(_end, attempt, ended))
         await _clean(attempt)
 
     async def _result(self, attempt: _Attempt) -> TaskResult:
@@ -146,17 +148,18 @@ class Worker:
         request = await asyncio.to_thread(task.request, attempt.context)
         handle = attempt.handle = await _start(runner, request)
         self._keep(attempt, handle)
-        follower = Follower(self._core, attempt.work, attempt.context)
+        follower = attempt.follower = Follower(self._core, attempt.work, attempt.context)
         try:
             async with asyncio.timeout(seconds):
                 result = await follower.follow(runner, handle)
         except (TimeoutError, asyncio.CancelledError):
             if not attempt.left:
                 await runner.cancel(handle, _GRACE)
-                follower.close()
             raise
         if result.outcome == "vanished":
             return TaskResult(state=State.FAILED, error=result.message or f"{runner.name} lost the run")
+        if not result.files:  # nothing that waits for a disk
+            return task.result(attempt.context, result, follower.outputs, follower.metrics)
         return await asyncio.to_thread(
             task.result, attempt.context, result, follower.outputs, follower.metrics
         )
@@ -171,6 +174,13 @@ class Worker:
             turn.deliver(attempt.execution.id, started)
 
         self._core.write(act)
+
+
+def _end(attempt: _Attempt, ended: AttemptEnded, turn: Turn) -> None:
+    """The last lines and the end of an attempt become durable together."""
+    if attempt.follower is not None:
+        attempt.follower.finish(turn)
+    turn.deliver(attempt.execution.id, ended)
 
 
 def _to(core: Core) -> Callable[..., None]:
