@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.errors import (
@@ -213,8 +215,6 @@ def test_the_breaker(count: int, now: Circumstances, why: str) -> None:
 
 
 def _confirmed(now: Circumstances, digest: str) -> Circumstances:
-    import msgspec
-
     return msgspec.structs.replace(now, confirmed=digest)
 
 
@@ -285,3 +285,10 @@ def test_what_an_error_means(error: Exception, reason: str, waiting: bool) -> No
     trouble = conditions.failed(error, "0123456789")
     assert (trouble.reason, trouble.waiting) == (reason, waiting)
     assert trouble.message.endswith("0123456 stays live")
+
+
+def test_the_glossary_knows_every_reason() -> None:
+    glossary = (Path(__file__).parents[2] / "docs/glossary.md").read_text()
+    reasons = [value for name, value in vars(conditions).items() if name.isupper() and isinstance(value, str)]
+    assert len(reasons) > 8
+    assert [reason for reason in reasons if f"| `{reason}` |" not in glossary] == []
