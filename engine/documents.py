@@ -1,7 +1,7 @@
 """Executions, summaries and log lines as the plain JSON documents that everybody outside reads.
 
 One shape for the command line, the REST API and the status branch, with the field names of Kestra's REST API so
-that its clients read them (dialect, sections 4.1 and 7.3). Nothing is masked here. Pure; it must not know where
+that its clients read them (dialect, sections 4.1 and 7.3). Other secrets are masked by whoever hands a document out. Pure; it must not know where
 a document goes.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from engine.masking import Masker
 from engine.model.execution import Attempt, Execution, FlowRef, Moment, TaskRun
 from engine.model.records import LogEntry, Summary
 
@@ -18,12 +19,12 @@ Document = dict[str, Any]
 
 
 def execution_document(execution: Execution) -> Document:
-    """An execution with all its task runs in order of creation.
+    """An execution with all its task runs in order of creation, its own secret inputs masked wherever they stand.
 
     Fields that are null or empty are left out, `taskRunList` excepted.
     """
     flow = execution.flow
-    return _filled(
+    document = _filled(
         id=execution.id,
         namespace=flow.namespace,
         flowId=flow.id,
@@ -38,6 +39,13 @@ def execution_document(execution: Execution) -> Document:
         parentId=execution.parent_id,
         originalId=execution.original_id,
     ) | {"taskRunList": [_task_run(execution, run) for run in execution.task_runs()]}
+    if not execution.secrets:
+        return document
+    masker = Masker()
+    for secret in execution.secrets:
+        masker.add(secret)
+    masked: Document = masker.value(document)
+    return masked
 
 
 def summary_document(summary: Summary) -> Document:

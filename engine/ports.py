@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from engine.model.events import AnyEvent
 from engine.model.execution import Execution
@@ -59,6 +59,15 @@ class Runner(Protocol):
 
     async def cleanup(self, handle: RunHandle) -> None:
         """Forget the run and remove what it left behind. Repeatable."""
+        ...
+
+
+@runtime_checkable
+class LocalRunner(Protocol):
+    """A runner whose working directories are folders of this machine, known before a run starts."""
+
+    def working_directory(self, key: str, workspace: str | None = None) -> str:
+        """The folder in which the run of `key` will begin."""
         ...
 
 

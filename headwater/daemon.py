@@ -38,6 +38,7 @@ from reconciler.status.documents import flow_badge
 from reconciler.status.facts import flow_facts, refused_files
 from reconciler.watch import Watch
 from runners.process import ProcessRunner
+from runners.process.environment import FALLBACK_PATH
 from webhooks.app import Parts, create_app
 from webhooks.hooks import HookReceiver, HookSource
 from webhooks.server import server_config
@@ -79,8 +80,9 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as stack:
         store = SqliteStore(settings.store_path, synchronous=settings.store.synchronous)
         stack.callback(store.close)
-        runner = ProcessRunner(settings.runs_path)
+        runner = ProcessRunner(settings.runs_path, settings.search_path or FALLBACK_PATH)
         stack.push_async_callback(runner.close)
+        await runner.open()
         service = _service(settings, store, runner, mirrors)
         await stack.enter_async_context(service.running())
         turn = asyncio.Lock()

@@ -157,6 +157,7 @@ class Execution(msgspec.Struct, frozen=True):
         paused: task runs that wait for a person or for time.
         held: a person paused the whole execution.
         ending: the state it is to end in, once somebody decided that (kill, `Exit`).
+        secrets: values among its inputs that must never leave the process.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Execution(msgspec.Struct, frozen=True):
     held: bool = False
     ending: State | None = None
     error: str = ""
+    secrets: tuple[str, ...] = ()
     version: int = 0
 
     @property

@@ -76,7 +76,8 @@ def born(
         cause=wish.cause,
     )
     inputs = read_inputs(flow.inputs, wish.inputs, _renderer(around, graph, empty))
-    for secret in secrets_of(flow.inputs, inputs):
+    secrets = secrets_of(flow.inputs, inputs)
+    for secret in secrets:
         around.masker.add(secret)
     labels = {**flow.labels, **wish.labels}
     labels.setdefault(CORRELATION, identity)
@@ -87,6 +88,7 @@ def born(
         variables=dict(flow.variables),
         caller=wish.caller,
         original_id=identity,
+        secrets=secrets,
     )
 
 
@@ -120,4 +122,5 @@ def again(execution: Execution, at: datetime) -> Execution:
         number=execution.number + 1,
         first_created=execution.first_started,
         kind=execution.kind,
+        secrets=execution.secrets,
     )

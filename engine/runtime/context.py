@@ -52,6 +52,7 @@ class RunContext:
         self.now: datetime = around.clock.now()
         self._write = write
         self._scope: expressions.Scope | None = None
+        self._places: dict[str, str] = {}
         self._functions = Functions(around, graph, execution, run)
         task = graph.nodes[run.task_id].task
         self._floor = _LEVELS.index(task.log_level) if task.log_level else 0
@@ -90,11 +91,16 @@ class RunContext:
         """Names the task run of the flowable around this one for ever."""
         return f"{self._execution.id}/{self._run.parent}"
 
+    def place(self, working_directory: str) -> None:
+        """Say where the attempt will run: `{{ workingDir }}` and `{{ outputDir }}` (dialect, section 2.5)."""
+        self._places = {"workingDir": working_directory}
+
     @property
     def scope(self) -> expressions.Scope:
         """What expressions see; made when first asked for."""
         if self._scope is None:
-            self._scope = scope_of(self._around, self._graph, self._execution, self._run)
+            seen = scope_of(self._around, self._graph, self._execution, self._run)
+            self._scope = expressions.Scope({**seen.variables, **self._places}, seen.functions)
         return self._scope
 
     def render(self, template: str) -> str:

@@ -35,6 +35,8 @@ def recover(core: Core) -> list[Work]:
         execution = store.execution(execution_id)
         if execution is None or (finished(execution) and not _to_start_again(work, execution_id)):
             continue
+        for secret in execution.secrets:
+            core.around.masker.add(secret)
         if not finished(execution):
             core.live.update({execution.id: execution})
             _ask(core, execution, under_way)

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.clock import Clock, SystemClock
 from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
-from engine.runtime.masking import Masker
+from engine.masking import Masker
 
 
 @dataclass(frozen=True)

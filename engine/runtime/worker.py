@@ -25,7 +25,7 @@ from engine.model.run import RunHandle, RunRequest
 from engine.model.state import State
 from engine.model.task import Inline, TaskResult
 from engine.model.task import Work as WorkTask
-from engine.ports import Runner
+from engine.ports import LocalRunner, Runner
 from engine.runtime.context import RunContext
 from engine.runtime.core import Core
 from engine.runtime.following import Follower
@@ -144,6 +144,8 @@ class Worker:
     async def _run(self, attempt: _Attempt, task: WorkTask, seconds: float | None) -> TaskResult:
         name, _ = task.runner(attempt.context)
         runner = attempt.runner = self._runner(name or self._core.around.default_runner)
+        if isinstance(runner, LocalRunner):
+            attempt.context.place(runner.working_directory(attempt.context.key))
         # Rendered again when a run is adopted, so that its secrets are known and masked.
         request = await asyncio.to_thread(task.request, attempt.context)
         handle = attempt.handle = await _start(runner, request)
