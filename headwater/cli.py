@@ -72,6 +72,8 @@ def main() -> int:
 
 def _failed(error: BaseException) -> int:
     """Say what went wrong, once and without a traceback; returns the exit code."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         _complain("stopped")
         return 130

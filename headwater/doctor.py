@@ -1,6 +1,6 @@
 """The checks of `headwater doctor`: is everything there that a daemon with these settings needs?
 
-Changes nothing but a probe file in the data folder. It must not know how an answer is shown.
+Leaves nothing behind. It must not know how an answer is shown.
 """
 
 from __future__ import annotations
@@ -82,15 +82,16 @@ def _plugins() -> Iterator[Check]:
 
 def _data(settings: Settings) -> Check:
     folder = settings.data
+    present = next(each for each in (folder, *folder.parents) if each.exists())
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+        with tempfile.NamedTemporaryFile(dir=present, prefix=".headwater-") as probe:
             probe.write(b"x" * 4096)
     except OSError as error:
         return Check(
-            "✗", "data", f"{folder} cannot be written: {error.strerror}", "set `data` to another folder"
+            "✗", "data", f"{present} cannot be written: {error.strerror}", "set `data` to another folder"
         )
-    return Check("✓", "data", f"{folder} can be written")
+    said = "can be written" if present == folder else f"can be made in {present}"
+    return Check("✓", "data", f"{folder} {said}")
 
 
 async def _sources(settings: Settings) -> list[Check]:

@@ -119,6 +119,7 @@ class LocalEngine:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._following: _Following | None = None
         self.mask = service.around.masker
 
     def flow(self, identity: Identity) -> Flow:
@@ -165,8 +166,11 @@ class LocalEngine:
         await self._service.resume(execution_id)
 
     async def follow(self, execution_id: str, watcher: Watcher) -> Result:
-        """Wait until an execution and all that it led to have ended, or nothing moves any more without a person."""
-        following = _Following(self._service, execution_id, watcher)
+        """Wait until an execution and all that it led to have ended, or nothing moves any more without a person.
+
+        May be called again for the same execution, to go on; no log line is told twice.
+        """
+        following = self._following = self._following or _Following(self._service, execution_id, watcher)
         async with self._service.listening(following.changed):
             return await following.to_the_end()
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.documents import date
+from engine.masking import Masker
 from engine.model.execution import ROOT, Execution, TaskRun
 from engine.model.records import LogEntry
 from engine.model.state import State
-from engine.runtime.masking import Masker
 from headwater.local import Result
 from headwater.terminal import one_line, printable
 from reconciler.status.symbols import SYMBOLS, length
@@ -102,12 +102,13 @@ class PlainProgress(Silence):
         self._mask = mask
         self._told: set[str] = set()
         self._first = ""
+        self._latest: dict[str, Execution] = {}
         _print(title)
 
     def changed(self, executions: Sequence[Execution]) -> None:
         """Nothing yet: what ended is told behind its log lines."""
         self._first = self._first or executions[0].id
-        self._latest = {**getattr(self, "_latest", {}), **{each.id: each for each in executions}}
+        self._latest.update((each.id, each) for each in executions)
 
     def logged(self, entries: Sequence[LogEntry]) -> None:
         """See `Progress`."""
@@ -152,6 +153,7 @@ class LiveProgress(Silence):
 
         self._mask = mask
         self._title = printable(title)
+        self._question = ""
         self._executions: dict[str, Execution] = {}
         self._logs: dict[tuple[str, str], list[str]] = {}
         self._console = Console(highlight=False, markup=False, emoji=False)
@@ -198,7 +200,7 @@ class LiveProgress(Silence):
     def _draw(self, question: str = "") -> None:
         from rich.console import Group
 
-        self._question = question or getattr(self, "_question", "")
+        self._question = question or self._question
         if not any(each.state is State.PAUSED for each in self._executions.values()):
             self._question = ""
         lines = list(self._lines(whole=False))
@@ -277,8 +279,11 @@ def summary(result: Result, mask: Masker) -> Iterator[str]:
     attempts = f", attempt {len(failed.attempts)}" if len(failed.attempts) > 1 else ""
     error = f": {one_line(mask.text(failed.error), 1000)}" if failed.error else ""
     yield f"  task `{_name(failed)}`{attempts}{error}"
+    tried = len(failed.attempts)
     written = [
-        entry.message for entry in result.logs if (entry.execution_id, entry.key) == (last.id, failed.key)
+        entry.message
+        for entry in result.logs
+        if (entry.execution_id, entry.key) == (last.id, failed.key) and entry.attempt in (0, tried)
     ]
     for line in "\n".join(map(printable, written)).splitlines()[-_LAST_LINES:]:
         yield f"  │ {line}"

@@ -9,19 +9,20 @@ import asyncio
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.documents import execution_document, log_document
-from engine.errors import FlowInvalid, UserError
+from engine.errors import FlowInvalid, HeadwaterError, UserError
 from engine.model.execution import Execution
 from engine.model.state import State
 from headwater.commands.validate import problem_line
 from headwater.local import Catalog, LocalEngine, Result, local_engine
 from headwater.progress import LiveProgress, PlainProgress, Progress, Silence
-from headwater.settings import load
+from headwater.settings import Settings, load
 from headwater.terminal import print_json, warn
-from headwater.trees import read_tree
+from headwater.trees import Identity, Tree, read_tree
 
 
 class Wanted(NamedTuple):
@@ -56,23 +57,39 @@ def run_here(wanted: Wanted, *, json: bool, full: bool) -> int:
     except FlowInvalid as error:
         return _refused(error)
 
-    async def play() -> int:
-        async with local_engine(settings, tree, catalog) as engine:
-            progress = _progress(json)
-            progress.begin(f"{'.'.join(identity)}  at {tree.described}", engine.mask)
-            with progress:
-                execution = await engine.start(identity, wanted.inputs, wanted.labels)
-                result, code = await _until_the_end(engine, execution, progress)
-            if json:
-                print_json(_document(engine, result, full))
-            else:
-                progress.end(result)
-            return code
+    played = asyncio.run(_play(wanted, settings, tree, catalog, identity, json=json, full=full))
+    if isinstance(played, FlowInvalid):
+        return _refused(played)
+    if isinstance(played, HeadwaterError):
+        raise played
+    return played
 
-    try:
-        return asyncio.run(play())
-    except FlowInvalid as error:
-        return _refused(error)
+
+async def _play(
+    wanted: Wanted,
+    settings: Settings,
+    tree: Tree,
+    catalog: Catalog,
+    identity: Identity,
+    *,
+    json: bool,
+    full: bool,
+) -> int | HeadwaterError:
+    """The exit code, or what went wrong: the engine is to be left in good order, not by an exception."""
+    async with local_engine(settings, tree, catalog) as engine:
+        progress = _progress(json)
+        try:
+            execution = await engine.start(identity, wanted.inputs, wanted.labels)
+            progress.begin(f"{'.'.join(identity)}  {tree.described}", engine.mask)
+            with progress:
+                result, code = await _until_the_end(engine, execution, progress)
+        except HeadwaterError as error:
+            return error
+        if json:
+            print_json(_document(engine, result, full))
+        else:
+            progress.end(result)
+        return code
 
 
 def _refused(error: FlowInvalid) -> int:
@@ -104,7 +121,8 @@ async def _until_the_end(engine: LocalEngine, execution: Execution, progress: Pr
                 return result, _code(result)
             except _Stopped as stop:
                 await engine.kill()
-                await following
+                with suppress(HeadwaterError):
+                    await following
                 return await engine.follow(execution.id, progress), 128 + stop.number
 
 
@@ -179,13 +197,20 @@ class _Signals:
 
 
 def _document(engine: LocalEngine, result: Result, full: bool) -> Any:
-    document = execution_document(result.first)
+    def told(execution: Execution) -> dict[str, Any]:
+        """Masked but for the outputs: those are what the caller asked for."""
+        document = execution_document(execution)
+        runs = [
+            {**engine.mask.value(run), **({"outputs": run["outputs"]} if "outputs" in run else {})}
+            for run in document.pop("taskRunList")
+        ]
+        outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+        return {**engine.mask.value(document), **outputs, "taskRunList": runs}
+
     if not full:
-        return engine.mask.value(document)
-    return engine.mask.value(
-        {
-            "execution": document,
-            "executions": [execution_document(each) for each in result.others],
-            "logs": [log_document(entry) for entry in result.logs],
-        }
-    )
+        return told(result.first)
+    return {
+        "execution": told(result.first),
+        "executions": [told(each) for each in result.others],
+        "logs": [log_document(entry) for entry in result.logs],
+    }

@@ -46,7 +46,7 @@ class Tree:
     """What a repository holds.
 
     Args:
-        described: what it is, for people: `work tree (2 files changed since a91be04)`.
+        described: where that is, for people: `at work tree (2 files changed since a91be04)`.
         commit: its id; empty when the files are not what a commit has.
         flows: the flow files, by path.
         problems: of the repository's settings, and of files that could not be read.
@@ -157,7 +157,9 @@ def _as_it_lies(repo: Path, objects_at: Path | None) -> Tree:
             except FlowInvalid as error:
                 problems.extend(error.problems)
     described, commit = (
-        _compared(objects_at, flows, list(found.values())) if objects_at else ("plain folder", "")
+        _compared(objects_at, flows, list(found.values()))
+        if objects_at
+        else ("from a folder without Git", "")
     )
     return Tree(described, commit, tuple(found.values()), FolderFiles(repo, files), tuple(problems))
 
@@ -192,12 +194,12 @@ def _compared(objects_at: Path, folders: tuple[str, ...], found: list[File]) -> 
             entry.path: entry.blob_id for entry in objects.files(head, folders) if _is_flow(entry.path)
         }
     except NotFound:
-        return "work tree, nothing committed yet", ""
+        return "at work tree, nothing committed yet", ""
     here = {file.path: file.blob for file in found}
     changed = len(dict(here.items() ^ committed.items()))
     if not changed:
-        return f"work tree, as in {head[:7]}", head
-    return f"work tree ({changed} file{'s' if changed > 1 else ''} changed since {head[:7]})", ""
+        return f"at work tree, as in {head[:7]}", head
+    return f"at work tree ({changed} file{'s' if changed > 1 else ''} changed since {head[:7]})", ""
 
 
 def _is_flow(path: str) -> bool:
@@ -250,7 +252,9 @@ def _at_revision(objects_at: Path, revision: str) -> Tree:
             problems.append(Problem(entry.path, 0, 0, "", f"the file is larger than {MAX_FLOW_BYTES} bytes"))
         else:
             found.append(File(entry.path, objects.read(entry.blob_id), entry.blob_id))
-    return Tree(commit[:7], commit, tuple(found), CommittedFiles(objects, commit, files), tuple(problems))
+    return Tree(
+        f"at {commit[:7]}", commit, tuple(found), CommittedFiles(objects, commit, files), tuple(problems)
+    )
 
 
 class CommittedFiles:
