@@ -6,6 +6,7 @@ It must not know HTTP.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
@@ -54,7 +55,7 @@ class FollowedSource:
             checker(registry()),
             service.around.clock,
             self._reported,
-            checker=version("headwater"),
+            checker=_judge(),
             turn=turn,
         )
         self.watcher = Watcher(self.reconciler, source.poll)
@@ -91,6 +92,12 @@ class FollowedSource:
         around = self._service.around
         self.writer = StatusWriter(around.store, self.name, target, around.masker.value, around.clock)
         self._written = self._group.create_task(self.writer.run(), name=f"status of {self.name}")
+
+
+def _judge() -> str:
+    """Names what judges flow files: this version and every type that is installed; another one judges anew."""
+    known = [name for group in ("tasks", "triggers", "conditions") for name in registry().names(group)]
+    return f"{version('headwater')} {hashlib.sha256(' '.join(known).encode()).hexdigest()[:12]}"
 
 
 def mirror_of(settings: Settings, source: Source) -> Mirror:
