@@ -167,6 +167,7 @@ async def _serving(
     server = _Server(config)
     try:
         socket = config.bind_socket()
+        socket.listen(config.backlog)  # so that nobody is turned away who heard of it before uvicorn listens
     except SystemExit:  # uvicorn's way to say that it could not
         raise SettingsError(
             f"cannot listen on {settings.listen}", hint="is another daemon running?"
