@@ -70,10 +70,11 @@ def _conditions(query: Query) -> tuple[list[str], list[Any]]:
     conditions = [condition for condition, value in pairs if value is not None]
     values = [value for _, value in pairs if value is not None]
     for key, value in query.labels.items():
-        conditions.append(
-            "EXISTS (SELECT 1 FROM json_each(labels) AS label WHERE label.key = ? AND label.value = ?)"
-        )
-        values += [key, value]
+        # A pair as it stands in the JSON text, behind the brace or a comma; inside a string its quotes would be
+        # escaped. SQLite's own JSON functions end a text at its first NUL.
+        pair = codec.body({key: value})[1:-1]
+        conditions.append("(instr(labels, ?) OR instr(labels, ?))")
+        values += ["{" + pair, "," + pair]
     return conditions, values
 
 
