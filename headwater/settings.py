@@ -186,6 +186,13 @@ def debugging(environ: Mapping[str, str] | None = None) -> bool:
     return environ.get("HEADWATER_DEBUG", "").lower() not in ("", "0", "false", "no")
 
 
+def own_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a daemon with a settings file of its own: without ours, Git's and secrets."""
+    environ = os.environ if environ is None else environ
+    others = (_PREFIX, "GIT_", SECRET_PREFIX)
+    return {name: value for name, value in environ.items() if not name.startswith(others)}
+
+
 def _file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
     if config is not None:
         return config

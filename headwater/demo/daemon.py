@@ -1,4 +1,4 @@
-"""The daemon of the demo: `headwater serve` as a process of its own, with a settings file and a log in the demo's folder.
+"""The daemon of the demo: `headwater serve` as a process of its own, its settings and log in the demo's folder.
 
 It must not know the story.
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from headwater.demo.checks import StepFailed
+from headwater.demo.checks import NotYet, StepFailed
 
 BRANCH = "main"
 _NAME, _EMAIL = "Headwater demo", "demo@localhost"
@@ -117,12 +117,22 @@ class Person:
         return self._pushed(path)
 
     def log(self, ref: str, *options: str) -> Sequence[str]:
-        """Lines of `git log` in the origin."""
-        return self._git("log", *options, ref, "--", at=self.origin).splitlines()
+        """Lines of `git log` in the origin. Raises NotYet when there is no such ref."""
+        try:
+            return self._git("log", *options, ref, "--", at=self.origin).splitlines()
+        except StepFailed as error:
+            raise NotYet(error.seen) from None
 
-    def files(self, prefix: str) -> Sequence[str]:
-        """Paths of the files of `main` below a prefix, as the origin has them."""
-        return self._git("ls-tree", "-r", "--name-only", BRANCH, "--", prefix, at=self.origin).splitlines()
+    def files(self, ref: str, prefix: str) -> Sequence[str]:
+        """Paths of the files below a prefix, as the origin has them."""
+        return self._git("ls-tree", "-r", "--name-only", ref, "--", prefix, at=self.origin).splitlines()
+
+    def read(self, ref: str, path: str) -> str:
+        """The text of a file of the origin. Raises NotYet when it is not there."""
+        try:
+            return self._git("cat-file", "blob", f"{ref}:{path}", at=self.origin)
+        except StepFailed as error:
+            raise NotYet(error.seen) from None
 
     def _commit(self, subject: str, path: str = "", line: int = 0) -> Commit:
         self._git("commit", "--quiet", "--all", f"--message={subject}")
