@@ -252,6 +252,10 @@ class _Following:
         summaries = reversed(self._store.executions(Query(limit=_MANY)))
         found = [self._store.execution(summary.id) for summary in summaries]
         every = [execution for execution in found if execution is not None]
+        # The store is ahead of what the listener was told.
+        self._known.update((each.id, each) for each in every)
+        self._watcher.changed(every)
+        self._look_at_logs()
         first = next(each for each in every if each.id == self._id)
         tries = [each for each in every if each.original_id == self._id and each.caller is None]
         last = max(tries, key=lambda each: each.number, default=first)
