@@ -92,6 +92,34 @@ class Client:
         return str(text)[:4000], str(problem.get("hint") or "")[:500]
 
 
+class LogReader:
+    """Reads the log of one execution, each line once.
+
+    A daemon that numbers its lines (`serial`) is asked for the new ones only; of another's answer the lines that were
+    seen are passed over.
+    """
+
+    def __init__(self, client: Client, execution: str) -> None:
+        self._client = client
+        self._path = f"logs/{segment(execution)}"
+        self._after = 0
+        self._seen = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """The lines that came since the last call; see `Client.call` for what is raised."""
+        while entries := self._page():
+            yield from entries
+
+    def _page(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self._client.get(self._path, after=self._after)
+        if entries and "serial" in entries[-1]:
+            self._after = entries[-1]["serial"]
+            return entries
+        fresh = entries[self._seen :]
+        self._seen = len(entries)
+        return fresh
+
+
 @contextmanager
 def connected(server: str | None) -> Iterator[Client]:
     """A client of the daemon at `server`, else at HEADWATER_SERVER. Raises SettingsError for what is no address."""

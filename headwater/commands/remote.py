@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from headwater.commands.run import Inputs, Labels, pairs
 from headwater.terminal import day_and_minute, plural, print_json, say, table, warn
 
 if TYPE_CHECKING:
-    from headwater.client import Client
+    from headwater.client import Client, LogReader
 
 Server = Annotated[
     str | None, typer.Option("--server", metavar="URL", help="The daemon, else HEADWATER_SERVER.")
@@ -162,23 +163,24 @@ def logs(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Show the log of an execution."""
-    from headwater.client import connected
+    from headwater.client import LogReader, connected
 
     with connected(server) as client:
         if follow:
             return _followed(client, execution, json)
-        _print_logs(client, execution, 0, json)
+        _print_logs(LogReader(client, execution), json)
     return 0
 
 
 def _followed(client: Client, execution: str, json: bool) -> int:
     """Show the log of an execution until it has ended; 1 when it did not end well."""
-    from headwater.client import segment
+    from headwater.client import LogReader, segment
 
-    after = 0
+    reader = LogReader(client, execution)
     while True:
+        # The state first: what an ended execution wrote is all there when its log is read.
         state = client.get(f"executions/{segment(execution)}")["state"]["current"]
-        after = _print_logs(client, execution, after, json)
+        _print_logs(reader, json)
         if state in _ENDED:
             if not json:
                 say(f"{_symbol(state)} {state}")
@@ -186,20 +188,14 @@ def _followed(client: Client, execution: str, json: bool) -> int:
         time.sleep(_LOOK)
 
 
-def _print_logs(client: Client, execution: str, after: int, json: bool) -> int:
-    from headwater.client import segment
-
-    while entries := client.get(f"logs/{segment(execution)}", after=after):
-        for entry in entries:
-            if json:
-                print_json(entry)
-            else:
-                place = f"{entry['taskId']}  " if entry.get("taskId") else ""
-                say(f"{entry['timestamp']}  {entry['level']:5}  {place}{entry['message']}")
-        after = entries[-1].get("serial", 0)
-        if not after:
-            break
-    return after
+def _print_logs(reader: LogReader, json: bool) -> None:
+    for entry in reader.new():
+        if json:
+            print_json(entry)
+        else:
+            place = f"{entry['taskId']}  " if entry.get("taskId") else ""
+            say(f"{entry['timestamp']}  {entry['level']:5}  {place}{entry['message']}")
+    sys.stdout.flush()
 
 
 def kill(execution: Id, server: Server = None) -> int:
