@@ -20,7 +20,7 @@ from headwater.demo.checks import StepFailed
 from headwater.demo.daemon import SOURCE, Daemon
 from headwater.demo.person import Person
 from headwater.demo.stage import Stage
-from headwater.demo.story import HOOK_KEY, HOOKED, STATUS, Story
+from headwater.demo.story import CHANGED, HOOK_KEY, HOOKED, STATUS, Story
 from headwater.settings import own_environment
 
 _LOOK = 0.5  # seconds between two looks whether the daemon is still there
@@ -33,9 +33,9 @@ def demo(once: bool) -> int:
         once: end after it instead of staying up until Ctrl-C.
     """
     stage = Stage()
-    stage.say("Headwater: a commit becomes running flows, and what happened comes back to Git.", "")
+    stage.headline("Headwater: a commit becomes running flows, and what happened comes back to Git.")
     with _ending_by_signals(), _folder() as folder:
-        environment = own_environment()
+        environment = {"HOME": str(folder), **own_environment()}
         person, daemon = Person(folder, environment), Daemon(folder, environment)
         try:
             Story(person, daemon, stage).play()
@@ -64,20 +64,26 @@ def _stay(stage: Stage, person: Person, daemon: Daemon) -> None:
     stage.say_pairs("To look at", [(name, daemon.url + path) for name, path in looks])
     stage.say_pairs("Hooks, which take a POST", [(name, daemon.url + path) for name, path in hooks])
     stage.say_pairs(
-        "To try",
+        "To try in another terminal",
         [
-            ("clone", f"git clone {person.origin}"),
-            ("", "change a flow and push: it is live within two seconds"),
-            ("ask", f"headwater executions --server {daemon.url}"),
-            ("audit", f"headwater audit {HOOKED} --repo {person.origin}"),
-            ("results", f"git -C {person.origin} log {STATUS}"),
+            ("", f"cd {person.origin.parent}"),
+            ("", f"git clone {person.origin.name} mine   # change a flow, push: live within two seconds"),
+            ("", f"git -C {person.origin.name} log {STATUS}"),
+            ("", f"{_command()} audit {CHANGED} --repo {person.origin.name}"),
+            ("", f"{_command()} executions --server {daemon.url}"),
         ],
     )
-    stage.say("", "The daemon stays up until Ctrl-C; then all of this is removed.")
+    stage.say("The daemon stays up until Ctrl-C; then the folder above is removed.")
     with suppress(KeyboardInterrupt):
         while True:
             daemon.alive()
             time.sleep(_LOOK)
+    stage.say("", "Stopping.")
+
+
+def _command() -> str:
+    """How `headwater` is called from anywhere."""
+    return "headwater" if shutil.which("headwater") else str(Path(sys.argv[0]).absolute())
 
 
 def _tell_failure(stage: Stage, daemon: Daemon) -> None:

@@ -44,6 +44,7 @@ def wait_for(
         expected: told when it does not come.
         look: returns what is found, or raises NotYet.
         alive: raises StepFailed when waiting has become pointless.
+        seconds: how long; 0 looks once.
 
     Raises:
         StepFailed: it did not come in time, or it never can.
@@ -56,7 +57,9 @@ def wait_for(
             seen = str(error)
         except HeadwaterError as error:
             raise StepFailed(expected, str(error)) from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise StepFailed(expected, f"an answer that cannot be read ({error!r})") from error
         alive()
         if time.monotonic() > end:
-            raise StepFailed(f"{expected} within {seconds:.0f} s", seen)
+            raise StepFailed(f"{expected} within {seconds:.0f} s" if seconds else expected, seen)
         time.sleep(_BETWEEN)

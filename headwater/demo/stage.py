@@ -21,7 +21,7 @@ from headwater.terminal import printable
 from reconciler.status.symbols import length
 
 _WIDEST = 100  # columns
-_LABEL = 9  # columns
+_LABEL = 11  # columns
 _INDENT = 5  # columns, under the titles
 _DIFF = {"+": "green", "-": "red"}
 
@@ -146,6 +146,10 @@ class Stage:
         finally:
             self.say(*step.plain, "")
 
+    def headline(self, text: str) -> None:
+        """What all of it is about."""
+        self.say(Text(text, "bold"), "")
+
     def say(self, *lines: str | Text) -> None:
         """Lines outside of the steps."""
         for line in lines:
@@ -156,6 +160,8 @@ class Stage:
         """Names and what they stand for, in columns under a heading."""
         self.say(Text(heading, "bold"))
         for name, value in pairs:
-            line = Text(f"{'':{_INDENT}}{name:{_LABEL}}", "dim")
-            line.append(value, "not dim")
+            line = Text(" " * _INDENT)
+            line.append(f"{name:{_LABEL}}" if name else "", "dim")
+            line.append(value)
             self._console.print(line, soft_wrap=True)  # addresses and commands are to be copied whole
+        self.say("")

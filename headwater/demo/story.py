@@ -55,8 +55,7 @@ class Story:
         self._schedule(first)
         changed = self._change()
         self._break(changed)
-        self._mend()
-        self._webhook()
+        self._webhook(self._mend())
         self._results()
 
     # The steps
@@ -92,21 +91,22 @@ class Story:
 
     def _schedule(self, first: Commit) -> None:
         with self._stage.step("A schedule fires") as step:
-            due = self._status(f"flows/{SCHEDULED.replace('.', '/')}/status.json").get("nextDate", "")
-            step.waiting(f"{SCHEDULED} is due at {due[11:19]} UTC")
+            page = f"flows/{SCHEDULED.replace('.', '/')}/status.json"
+            due = str(self._told(page).get("nextDate", ""))[11:19]
+            step.waiting(f"{SCHEDULED} is due at {due} UTC")
             execution = self._wait(f"an execution of {SCHEDULED} by its schedule", self._fired)
             self._show_execution(step, execution, first)
 
-    def _change(self) -> Commit:
+    def _change(self) -> Document:
         with self._stage.step("A pushed commit changes a flow") as step:
             edit = partial(self._person.replace, _FILE, "currency: EUR", "currency: CHF")
             commit, status = self._push(step, lambda: edit("Count in francs"))
             self._require_ready(status)
             execution = self._run(step)
             self._show_execution(step, execution, commit, "CHF")
-            return commit
+            return execution
 
-    def _break(self, good: Commit) -> None:
+    def _break(self, good: Document) -> None:
         with self._stage.step("A pushed commit breaks it: the last good version stays live") as step:
             edit = partial(self._person.replace, _FILE, "core.log.Log", "core.log.Lgo")
             commit, status = self._push(step, lambda: edit("Report with a typo"))
@@ -116,20 +116,27 @@ class Story:
                 raise StepFailed(f"a problem at {place}…, Stalled", problem or _said(status, "Stalled"))
             step.show("✗ Stalled", problem, "red")
             self._show_badge(step, CHANGED, "stalled")
-            self._show_execution(step, self._run(step), good, "CHF")
+            execution = self._run(step)
+            if execution["flowRevision"] != good["flowRevision"]:
+                raise StepFailed(
+                    f"revision {good['flowRevision']} of {CHANGED} to run",
+                    f"revision {execution['flowRevision']}",
+                )
+            self._show_execution(step, execution, commit, "CHF")
 
-    def _mend(self) -> None:
+    def _mend(self) -> Commit:
         with self._stage.step("A pushed commit mends it") as step:
-            _, status = self._push(step, self._person.revert)
+            commit, status = self._push(step, self._person.revert)
             self._require_ready(status)
             self._show_badge(step, CHANGED, "passing")
+            return commit
 
-    def _webhook(self) -> None:
+    def _webhook(self, tip: Commit) -> None:
         with self._stage.step("A webhook trigger is called") as step:
             path = f"/api/v1/main/executions/webhook/{HOOKED.replace('.', '/')}/{HOOK_KEY}"
             step.show("POST", f"{path}  {json.dumps(_ORDER)}")
             named = self._asked("the webhook to start an execution", self._called)
-            self._show_execution(step, self._ended(named), None, str(_ORDER["order"]))
+            self._show_execution(step, self._ended(named), tip, str(_ORDER["order"]))
 
     def _results(self) -> None:
         with self._stage.step(f"The results are on the branch {STATUS}") as step:
@@ -141,7 +148,7 @@ class Story:
             found = self._person.log(STATUS, f"--grep=^Headwater-Execution: {last}", "--format=%B")
             step.show_all("trailers", (line for line in found if line.startswith("Headwater-")))
             badge = f"flows/{HOOKED.replace('.', '/')}/badge.json"
-            document = self._status(badge)
+            document = self._told(badge)
             step.show("badge", f"{document['label']} | {document['message']}")
 
     # What they have in common
@@ -157,7 +164,8 @@ class Story:
         step.waiting("pushed; waiting for the daemon")
         status = self._reconciled(commit)
         took = time.monotonic() - pushed
-        step.show("push", f"{commit.short} {commit.subject}; applied and told after {took:.2f} s")
+        step.show("push", f"{commit.short} {commit.subject}")
+        step.show("", f"applied, and told on the status branch {took:.1f} s after the push")
         return commit, status
 
     def _reconciled(self, commit: Commit) -> Document:
@@ -197,11 +205,11 @@ class Story:
 
         return self._wait(f"the end of execution {execution_id}", look)
 
-    def _show_execution(self, step: Step, execution: Document, commit: Commit | None, word: str = "") -> None:
+    def _show_execution(self, step: Step, execution: Document, commit: Commit, word: str = "") -> None:
         """Show how an execution ended and what it wrote.
 
         Raises:
-            StepFailed: it did not end well, ran from another commit, or its log has not the word.
+            StepFailed: it did not end well, ran at another commit, or its log has not the word.
         """
         self._ran.append(execution)
         name = f"{execution['namespace']}.{execution['flowId']}"
@@ -209,11 +217,11 @@ class Story:
         lines = [f"{each.get('taskId') or '':8} {each['message']}" for each in self._log(execution["id"])]
         if state != "SUCCESS":
             raise StepFailed(f"{name} to end with SUCCESS", "\n".join([state, *lines]))
-        if commit is not None and ran_from != commit.id:
-            raise StepFailed(f"{name} to run from {commit.short}", ran_from[:7])
+        if ran_from != commit.id:
+            raise StepFailed(f"{name} to run at {commit.short}", ran_from[:7])
         if not any(word in line for line in lines):
             raise StepFailed(f"`{word}` in the log of {name}", "\n".join(lines) or "an empty log")
-        step.show("run", f"{name} ✓ {state} from {ran_from[:7]}, execution {execution['id']}")
+        step.show("run", f"{name} ✓ {state}, revision {execution['flowRevision']} at {ran_from[:7]}")
         step.show_all("log", lines)
 
     def _log(self, execution_id: str) -> Sequence[Document]:
@@ -249,6 +257,10 @@ class Story:
         """A document of the status branch. Raises NotYet when it is not there."""
         return dict(json.loads(self._person.read(STATUS, path)))
 
+    def _told(self, path: str) -> Document:
+        """A document that the status branch has to have by now."""
+        return self._asked(f"{path} on the status branch", lambda: self._status(path))
+
     def _wait(self, expected: str, look: Callable[[], Found]) -> Found:
         return wait_for(expected, look, self._daemon.alive)
 
@@ -271,8 +283,9 @@ def _said(status: Document, kind: str) -> str:
 
 
 def _problem(status: Document) -> str:
-    """The first problem of a file, as `path:line:column message`."""
+    """The first problem of a file, as `path:line:column: property: message`."""
     for file in status["files"]:
         for each in file["problems"]:
-            return f"{each['path']}:{each['line']}:{each['column']} {each['message']}"
+            place = f"{each['path']}:{each['line']}:{each['column']}"
+            return f"{place}: {each['property']}: {each['message']}"
     return ""
