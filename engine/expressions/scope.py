@@ -19,7 +19,6 @@ HOST_FUNCTIONS: Final = frozenset(
         "fileEmpty",
         "fileExists",
         "fileSize",
-        "fileURI",
         "http",
         "isFileEmpty",
         "kv",

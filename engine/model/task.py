@@ -123,15 +123,15 @@ class Context(Protocol):
         ...
 
     def local_path(self, uri: str) -> str:
-        """A local path from which a file of internal storage can be read. Raises NotFound."""
+        """A local path from which a file of internal storage or of the namespace can be read. Raises NotFound."""
         ...
 
     def store_file(self, name: str, source: str | bytes) -> str:
         """Keep a file (a local path, or bytes) in internal storage and return its URI."""
         ...
 
-    def namespace_files(self) -> Mapping[str, bytes]:
-        """The namespace's files at the execution's commit, by relative path."""
+    def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
+        """The files of a namespace (none: the flow's own) at the execution's commit, by relative path."""
         ...
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine import expressions
+from engine.expressions.functions.files import namespace_file
 from engine.machine.graph import Graph
 from engine.model.execution import Execution, TaskRun
 from engine.model.records import LogEntry
@@ -138,7 +139,9 @@ class RunContext:
         return self._functions.content(uri)
 
     def local_path(self, uri: str) -> str:
-        """A local path from which a file of internal storage can be read. Raises NotFound."""
+        """A local path from which a file can be read; a namespace file is copied first. Raises NotFound."""
+        if (named := namespace_file(uri)) is not None:
+            uri = self.store_file(f"_files/{'/'.join(named)}", self.read_file(uri))
         return self._around.files.local_path(uri)
 
     def store_file(self, name: str, source: str | bytes) -> str:
@@ -148,7 +151,6 @@ class RunContext:
         safe = posixpath.normpath("/" + name).lstrip("/")
         return self._around.files.put(f"{place}/{self._run.id}/{self.attempt}/{safe}", source)
 
-    def namespace_files(self) -> Mapping[str, bytes]:
-        """The namespace's files at the execution's commit, by relative path."""
-        files = self._around.namespace_files
-        return files.files(self.namespace, self._execution.flow.commit) if files else {}
+    def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
+        """The files of a namespace (none: the flow's own) at the execution's commit, by relative path."""
+        return self._functions.namespace_files(namespace)

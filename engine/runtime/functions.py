@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from engine.errors import ExpressionError, NotFound
+from engine.expressions.functions.files import namespace_file
 from engine.machine.graph import Graph
+from engine.model import kv
 from engine.model.execution import Execution, TaskRun
 from engine.model.state import State
 from engine.runtime.surroundings import Surroundings
-from engine.runtime.variables import ByValue, iso, text
+from engine.runtime.variables import ByValue, iso
 
 
 class Functions:
@@ -37,7 +38,6 @@ class Functions:
             "secret": self.secret,
             "kv": self.kv,
             "read": self.read,
-            "fileURI": self.file_uri,
             "fileExists": self.file_exists,
             "fileSize": self.file_size,
             "isFileEmpty": self.is_file_empty,
@@ -76,12 +76,10 @@ class Functions:
     def kv(self, key: str, namespace: str | None = None, errorOnMissing: bool = True) -> Any:  # noqa: N803
         """A value of the key-value store, of the namespace or, when none is named, of those above it."""
         own = namespace or self._execution.flow.namespace
-        place = own
-        while place:
-            stored = self._around.store.get(f"kv/{place}", key)
-            if stored is not None and not _expired(stored, self._around.clock.now()):
+        for place in (own,) if namespace else kv.upwards(own):
+            stored = self._around.store.get(kv.space(place), key)
+            if kv.alive(stored, self._around.clock.now()):
                 return stored["value"]
-            place = "" if namespace else place.rpartition(".")[0]
         if errorOnMissing:
             raise ExpressionError(f"The key '{key}' does not exist in the namespace '{own}'")
         return None
@@ -93,25 +91,26 @@ class Functions:
         return self.content(path, namespace).decode("utf-8", "replace")
 
     def content(self, path: str, namespace: str | None = None) -> bytes:
-        """The bytes of a file: a storage URI, or a namespace file's path. Raises NotFound."""
-        if path.startswith(("kestra://", "headwater://")):
+        """The bytes of a file: a storage URI, or a namespace file's path or URI. Raises NotFound."""
+        if (named := namespace_file(path)) is not None:
+            namespace, path = named
+        elif path.startswith(("kestra://", "headwater://")):
             with open(self._around.files.local_path(path), "rb") as file:
                 return file.read()
-        if path.startswith("nsfile://"):
+        elif path.startswith("nsfile://"):
             host, _, path = path.removeprefix("nsfile://").partition("/")
             namespace = host or namespace
         name = posixpath.normpath(path.lstrip("/"))
         place = namespace or self._execution.flow.namespace
-        files = self._around.namespace_files
-        found = files.files(place, self._execution.flow.commit).get(name) if files else None
+        found = self.namespace_files(place).get(name)
         if found is None:
             raise NotFound(f"there is no namespace file '{name}' in '{place}'")
         return found
 
-    def file_uri(self, path: str) -> str:
-        """The URI of a namespace file."""
-        self.content(path)
-        return f"nsfile:///{path.lstrip('/')}"
+    def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
+        """The files of a namespace (the flow's own when none is named) at the execution's commit, by path."""
+        flow, files = self._execution.flow, self._around.namespace_files
+        return files.files(namespace or flow.namespace, flow.commit) if files else {}
 
     def file_exists(self, path: str, namespace: str | None = None) -> bool:
         """Whether there is such a file."""
@@ -166,7 +165,3 @@ class Functions:
         """The outputs of a task at an iteration, by its number from 0."""
         return outputs.at(number) if isinstance(outputs, ByValue) else outputs
 
-
-def _expired(stored: Mapping[str, Any], now: datetime) -> bool:
-    expires = stored.get("expires")
-    return expires is not None and datetime.fromisoformat(text(expires)) <= now

@@ -64,7 +64,7 @@ class TaskContext:
     def store_file(self, name: str, source: str | bytes) -> str:
         return f"headwater:///{name}"
 
-    def namespace_files(self) -> Mapping[str, bytes]:
+    def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
         return self._namespace_files
 
 
