@@ -58,6 +58,7 @@ class _Deliver:
 @dataclass(slots=True)
 class _Write:
     act: Callable[[Turn], None]
+    durable: Future[None] | None = None
 
 
 _Message = _Call | _Deliver | _Write
@@ -103,6 +104,13 @@ class Core:
         """Let `act` add to a turn, soon; repeated until it is durable."""
         self._inbox.put(_Write(act))
 
+    def make_durable(self, act: Callable[[Turn], None]) -> Future[None]:
+        """As `write`; the future is done once it is durable, and fails when it never will be by this daemon."""
+        message = _Write(act, Future())
+        self._inbox.put(message)
+        assert message.durable is not None
+        return message.durable
+
     def log(self, entries: list[LogEntry]) -> None:
         """Write log lines, soon."""
         self.write(lambda turn: turn.batch.logs.extend(entries))
@@ -123,13 +131,14 @@ class Core:
     # In the engine's thread
 
     def _run(self) -> None:
+        messages: list[_Message] = []
         while not self._closing.is_set():
             messages = self._gather()
             while messages or self._left:
                 messages = self._attempt(messages)
                 if self._closing.is_set():
                     break
-        self._refuse_rest()
+        self._refuse_rest(messages)
 
     def _gather(self) -> list[_Message]:
         first = self._inbox.get()
@@ -173,8 +182,10 @@ class Core:
             match message:
                 case _Deliver(execution_id, event):
                     _guarded(partial(turn.deliver, execution_id, event))
-                case _Write(act):
+                case _Write(act, durable):
                     _guarded(partial(act, turn))
+                    if durable and (durable.running() or durable.set_running_or_notify_cancel()):
+                        answers.append((durable, None))
                 case _Call(act, future):
                     if not future.running() and not future.set_running_or_notify_cancel():
                         continue
@@ -205,9 +216,9 @@ class Core:
             return messages[:1]
         kept: list[_Message] = []
         for message in messages:
-            if isinstance(message, _Call):
-                _fail(message.future, error)
-            elif not isinstance(error, Bug):
+            if isinstance(message, _Call) or isinstance(error, Bug):
+                _refuse(message, error)
+            else:
                 kept.append(message)
         if isinstance(error, Bug):
             self._quarantine(turn)
@@ -230,10 +241,19 @@ class Core:
             if base:
                 self._later.append(_Deliver(execution_id, Quarantined(turn.at, why)))
 
-    def _refuse_rest(self) -> None:
-        for message in self._drain([]):
-            if isinstance(message, _Call):
-                _fail(message.future, UnavailableError("the engine is stopping"))
+    def _refuse_rest(self, messages: list[_Message]) -> None:
+        for message in [*messages, *self._drain([])]:
+            _refuse(message, UnavailableError("the engine is stopping"))
+
+
+def _refuse(message: _Message, error: Exception) -> None:
+    match message:
+        case _Call(future=future):
+            _fail(future, error)
+        case _Write(durable=future) if future is not None:
+            _fail(future, error)
+        case _:
+            pass
 
 
 def _fail(future: Future[Any], error: Exception) -> None:

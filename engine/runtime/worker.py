@@ -56,6 +56,7 @@ class _Attempt:
         self.runner: Runner | None = None
         self.handle: RunHandle | None = None
         self.follower: Follower | None = None
+        self.ended = False
         self.stopped = False
         self.left = False
 
@@ -96,7 +97,7 @@ class Worker:
     def stop(self, work_id: str) -> None:
         """Ask an attempt to end; it will answer as KILLED."""
         attempt = self._attempts.get(work_id)
-        if attempt is not None and not attempt.stopped:
+        if attempt is not None and not attempt.stopped and not attempt.ended:
             attempt.stopped = True
             if attempt.task is not None:
                 attempt.task.cancel()
@@ -110,18 +111,33 @@ class Worker:
 
     async def _carry(self, attempt: _Attempt) -> None:
         try:
-            result = await self._result(attempt)
+            await self._end(attempt, await self._result_or_kill(attempt))
+        finally:
+            self._attempts.pop(attempt.work.id, None)
+
+    async def _result_or_kill(self, attempt: _Attempt) -> TaskResult:
+        try:
+            return await self._result(attempt)
         except asyncio.CancelledError:
             if attempt.left or not attempt.stopped:
                 raise
-            result = TaskResult(state=State.KILLED)
-        finally:
-            self._attempts.pop(attempt.work.id, None)
+            return TaskResult(state=State.KILLED)
+
+    async def _end(self, attempt: _Attempt, result: TaskResult) -> None:
+        attempt.ended = True
         chance = ids.chance() if result.state is State.FAILED else 0.0
         now = self._core.around.clock.now()
         ended = AttemptEnded(now, attempt.run.key, attempt.number, result, attempt.started_at, chance)
-        self._core.write(partial(_end, attempt, ended))
-        await _clean(attempt)
+        end = partial(_end, attempt, ended)
+        if attempt.runner is None or attempt.handle is None:
+            self._core.write(end)
+            return
+        try:
+            # A run that is forgotten before its end is durable would be started again after a crash.
+            await asyncio.wrap_future(self._core.make_durable(end))
+            await attempt.runner.cleanup(attempt.handle)
+        except HeadwaterError as error:
+            log.warning("could not clean up after a run: %s", error)
 
     async def _result(self, attempt: _Attempt) -> TaskResult:
         try:
@@ -200,12 +216,3 @@ async def _start(runner: Runner, request: RunRequest) -> RunHandle:
             await asyncio.sleep(error.retry_after or pause)
             pause *= 2
     raise AssertionError("unreachable")
-
-
-async def _clean(attempt: _Attempt) -> None:
-    if attempt.runner is None or attempt.handle is None:
-        return
-    try:
-        await attempt.runner.cleanup(attempt.handle)
-    except HeadwaterError as error:
-        log.warning("could not clean up after a run: %s", error)
