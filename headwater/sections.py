@@ -140,7 +140,8 @@ class Source(Section):
     Args:
         name: part of its hook's address and of folder names.
         url: file, http(s) or ssh URL, or a path (relative to the settings file).
-        poll: seconds between two looks at the remote.
+        branch: the one to follow.
+        poll: seconds between two looks at the remote, or a duration such as `PT5M`.
     """
 
     name: Annotated[str, StringConstraints(pattern=_NAME)]

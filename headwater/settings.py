@@ -47,16 +47,17 @@ class Settings(Section):
 
     Args:
         listen: host and port of the HTTP server; port 0 takes any free one.
-        data: folder for store, files, mirrors and runs.
+        data: folder for store, files, mirrors and runs; where XDG_STATE_HOME is set, `headwater` in it.
         encryption_key: base64.
         globals: seen by expressions as `globals.*`.
-        environment, url: seen by expressions as `kestra.environment` and `kestra.url`; `url` is also how links begin.
+        environment: seen by expressions as `kestra.environment`.
+        url: how the daemon is reached from outside; seen by expressions as `kestra.url`.
         default_runner: for script tasks that name none.
         sources: the flows repositories to follow.
     """
 
     listen: str = "127.0.0.1:8080"
-    data: Path = Path()
+    data: Path = Path("~/.local/state/headwater")
     store: StoreSettings = StoreSettings()
     encryption_key: SecretStr | None = None
     globals: dict[str, Any] = Field(default_factory=dict)
