@@ -12,7 +12,7 @@ from typing import TypeVar
 from engine.errors import HeadwaterError, UnavailableError
 
 PATIENCE = 20.0  # seconds that a step may take before it counts as failed
-_BETWEEN = 0.05  # seconds between two looks
+_BETWEEN = 0.02  # seconds between two looks
 
 Found = TypeVar("Found")
 

@@ -149,6 +149,10 @@ class Daemon:
         document = self._json(f"/badges/{flow.replace('.', '/')}.json")
         return f"{document['label']} | {document['message']}"
 
+    def source(self) -> dict[str, Any]:
+        """How the source stands."""
+        return dict(self._client.get(f"sources/{SOURCE}"))
+
     def executions(self, flow: str) -> list[dict[str, Any]]:
         """The newest executions of a flow, the newest first."""
         namespace, _, name = flow.rpartition(".")

@@ -79,7 +79,7 @@ class Story:
     def _first_reconcile(self, first: Commit) -> None:
         with self._stage.step("The first reconcile: every flow becomes live") as step:
             step.waiting("waiting for Ready")
-            status = self._reconciled(first)
+            status = self._applied(first, self._reported)
             live, wanted = status["counts"]["live"], len(self._flow_files())
             if live != wanted or not _is(status, "Ready"):
                 raise StepFailed(
@@ -162,22 +162,27 @@ class Story:
         if not 200 <= answer < 300:
             raise StepFailed(f"/hooks/{SOURCE} to take the signed delivery", f"it answers {answer}")
         step.waiting("pushed; waiting for the daemon")
-        status = self._reconciled(commit)
-        took = time.monotonic() - pushed
+        self._applied(commit, self._daemon.source)
+        live = time.monotonic() - pushed
+        status = self._applied(commit, self._reported)
+        told = time.monotonic() - pushed
         step.show("push", f"{commit.short} {commit.subject}")
-        step.show("", f"applied, and told on the status branch {took:.1f} s after the push")
+        step.show("", f"applied {live:.2f} s after the push, told on the status branch after {told:.1f} s")
         return commit, status
 
-    def _reconciled(self, commit: Commit) -> Document:
-        """`reconcile.json` once it is about a commit, and nothing is under way."""
+    def _applied(self, commit: Commit, ask: Callable[[], Document]) -> Document:
+        """How the source stands, once that is about a commit and nothing is under way."""
 
         def look() -> Document:
-            status = self._status("reconcile.json")
+            status = ask()
             if status["revision"] != commit.id or _is(status, "Reconciling"):
                 raise NotYet(f"{status['revision'][:7]}, {_said(status, 'Ready')}")
             return status
 
         return self._wait(f"{commit.short} to be applied", look)
+
+    def _reported(self) -> Document:
+        return self._status("reconcile.json")
 
     def _require_ready(self, status: Document) -> None:
         if not _is(status, "Ready"):

@@ -1,4 +1,4 @@
-"""`headwater demo`: the whole story on real processes, in a pipe and on a terminal, and what it says when a part fails."""
+"""`headwater demo`: the whole story on real processes, in a pipe and on terminals, and what it says when a part fails."""
 
 from __future__ import annotations
 
@@ -103,12 +103,14 @@ def test_in_a_pipe_each_step_is_told_in_plain_lines(away: Path) -> None:
     assert left(away) == []
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-def test_on_a_terminal_it_fills_in_while_it_happens_and_never_runs_over(away: Path, columns: int) -> None:
-    code, drawn = on_a_terminal(away, columns)
+@pytest.mark.parametrize(("columns", "more"), [(80, {}), (120, {"NO_COLOR": "1"})])
+def test_on_a_terminal_it_fills_in_while_it_happens_and_never_runs_over(
+    away: Path, columns: int, more: dict[str, str]
+) -> None:
+    code, drawn = on_a_terminal(away, columns, **more)
     lines = [_ESCAPE.sub("", line) for line in re.split(r"[\r\n]+", drawn)]
     assert code == 0, drawn
-    assert "\x1b[" in drawn
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn)) is not bool(more), "colours, unless refused"
     for number, title in enumerate(TITLES, 1):
         assert any(re.match(rf" {number} ✓ {re.escape(title)} +[0-9.]+ s", line) for line in lines), title
         assert any(re.match(rf" {number} [^✓] {re.escape(title)}", line) for line in lines), (
@@ -116,13 +118,6 @@ def test_on_a_terminal_it_fills_in_while_it_happens_and_never_runs_over(away: Pa
         )
     assert max(len(line.rstrip()) for line in lines) <= columns
     assert left(away) == []
-
-
-def test_without_colour_nothing_is_lost(away: Path) -> None:
-    code, drawn = on_a_terminal(away, 100, NO_COLOR="1")
-    assert code == 0
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn)
-    assert all(title in drawn for title in TITLES)
 
 
 def test_it_stays_up_until_ctrl_c_and_leaves_nothing(away: Path) -> None:
