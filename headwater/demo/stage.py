@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -91,7 +92,7 @@ class Step:
             body.add_row("", label, text)
         if self._waiting:
             body.add_row("", "", Text(f"{self._waiting} …", "dim italic"))
-        return Group(head, body, Text())
+        return Group(head, Constrain(body, self._width), Text())
 
 
 class Stage:

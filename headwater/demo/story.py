@@ -167,7 +167,7 @@ class Story:
         status = self._applied(commit, self._reported)
         told = time.monotonic() - pushed
         step.show("push", f"{commit.short} {commit.subject}")
-        step.show("", f"applied {live:.2f} s after the push, told on the status branch after {told:.1f} s")
+        step.show("", f"applied after {live:.2f} s, told on the status branch after {told:.1f} s")
         return commit, status
 
     def _applied(self, commit: Commit, ask: Callable[[], Document]) -> Document:

@@ -1,4 +1,4 @@
-"""`headwater demo`: the whole story on real processes, in a pipe and on terminals, and what it says when a part fails."""
+"""`headwater demo`: the whole story on real processes, in a pipe and on terminals, and what it says when it fails."""
 
 from __future__ import annotations
 
