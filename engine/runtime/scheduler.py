@@ -166,8 +166,9 @@ def deploy(
     versions: list[FlowVersion] = []
     triggers: dict[Key, TriggerState | None] = {}
     for each in changed:
-        before = {state.trigger_id: state for state in store.triggers(each.flow.namespace, each.flow.id)}
-        versions.append(_version(turn, source, commit, each))
+        last = store.last_revision(each.flow.namespace, each.flow.id)
+        before = _triggers(turn, each.flow) if last else {}
+        versions.append(_version(turn, source, commit, each, last))
         after = dict(_states(each.flow, before, turn.at))
         for trigger_id, old in before.items():
             if after.get(trigger_id) is not old and schedule.owed(old, turn.at):
@@ -191,15 +192,19 @@ def deploy(
     return True
 
 
-def _version(turn: Turn, source: str, commit: str, each: Deployment) -> FlowVersion:
-    store = turn.around.store
-    live = store.flow(each.flow.namespace, each.flow.id)
+def _triggers(turn: Turn, flow: Flow) -> dict[str, TriggerState]:
+    return {state.trigger_id: state for state in turn.around.store.triggers(flow.namespace, flow.id)}
+
+
+def _version(turn: Turn, source: str, commit: str, each: Deployment, last: int) -> FlowVersion:
+    # Of a flow that never was there is nothing to look up; a first load is made of these.
+    live = turn.around.store.flow(each.flow.namespace, each.flow.id) if last else None
     if live is not None and live.content == each.content:
         return msgspec.structs.replace(live, path=each.path, source=source)
     return FlowVersion(
         namespace=each.flow.namespace,
         id=each.flow.id,
-        revision=store.last_revision(each.flow.namespace, each.flow.id) + 1,
+        revision=last + 1,
         commit=commit,
         blob=each.blob,
         path=each.path,
