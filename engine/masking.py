@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -39,31 +38,34 @@ def _disguises(value: str) -> Iterator[str]:
 
 
 class Masker:
-    """The secret values this process has read."""
+    """The secret values this process has read; may be used from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._words: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._compiled: tuple[int, re.Pattern[str]] | None = None
 
     def add(self, value: str) -> None:
         """Track a secret value from now on."""
-        words = {word for word in _disguises(value) if len(word) >= _SHORTEST}
-        with self._lock:
-            if words <= self._words:
-                return
-            self._words |= words
-            longest_first = sorted(self._words, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self._words.update(word for word in _disguises(value) if len(word) >= _SHORTEST)
+
+    def _pattern(self) -> re.Pattern[str] | None:
+        """What matches every tracked value, longest first; made anew when there are more of them than it knows."""
+        compiled = self._compiled
+        if compiled is None or compiled[0] != len(self._words):
+            words = sorted(list(self._words), key=len, reverse=True)  # noqa: C414 - a copy: others may add meanwhile
+            if not words:
+                return None
+            compiled = self._compiled = len(words), re.compile("|".join(map(re.escape, words)))
+        return compiled[1]
 
     def text(self, text: str) -> str:
         """`text` with every tracked value replaced."""
-        pattern = self._pattern
+        pattern = self._pattern()
         return pattern.sub(MASK, text) if pattern is not None else text
 
     def value(self, value: Any) -> Any:
         """A JSON value with every tracked value replaced in its strings and keys."""
-        if self._pattern is None:
+        if not self._words:
             return value
         match value:
             case str():
