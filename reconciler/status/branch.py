@@ -79,6 +79,7 @@ class TipReader:
 
 
 Changes = Mapping[str, bytes | None]
+Trailers = tuple[tuple[str, str], ...]
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -89,12 +90,14 @@ class Draft(msgspec.Struct, frozen=True):
         message: a subject, perhaps a body after an empty line.
         trailers: appended as `Key: value` lines, in this order; a key may come several times.
         when: the commit's date; now, when none.
+        retold: message and trailers from what is changed on this tip, where that is not known before.
     """
 
     changes: Changes | Callable[[TipReader], Changes]
     message: str
-    trailers: tuple[tuple[str, str], ...] = ()
+    trailers: Trailers = ()
     when: datetime | None = None
+    retold: Callable[[Changes], tuple[str, Trailers]] | None = None
 
 
 class StatusBranch:
@@ -203,6 +206,9 @@ class StatusBranch:
             raise MirrorDamaged(f"{self.mirror.path}: {error} is missing") from error
         if tree == base or (base is None and not len(_tree(repository, str(tree)))):
             return parent
+        if draft.retold is not None:
+            message, trailers = draft.retold(changes)
+            draft = msgspec.structs.replace(draft, message=message, trailers=trailers)
         when = draft.when or datetime.now(UTC)
         signer = pygit2.Signature(self.author.name, self.author.email, int(when.timestamp()), 0)
         parents = [pygit2.Oid(hex=parent)] if parent else []

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from engine.model.execution import Execution
-from reconciler.status.branch import Changes, Draft, TipReader
+from reconciler.status.branch import Changes, Draft, TipReader, Trailers
 from reconciler.status.documents import Mask, execution_file, execution_path
 from reconciler.status.facts import Name
 from reconciler.status.symbols import SYMBOLS, length
@@ -35,7 +35,7 @@ class Told(msgspec.Struct, frozen=True):
     path: str
     data: bytes
     subject: str
-    trailers: tuple[tuple[str, str], ...]
+    trailers: Trailers
     flow: Name
     ended: datetime
 
@@ -101,5 +101,10 @@ def _about(group: Sequence[Told], pages: Changes, when: datetime) -> Draft:
 
     if len(group) == 1:
         return Draft(changes, group[0].subject, group[0].trailers, group[0].ended)
-    trailers = tuple(trailer for each in group for trailer in each.trailers)
-    return Draft(changes, f"{len(group)} executions ended", trailers, when)
+
+    def retold(changed: Changes) -> tuple[str, Trailers]:
+        new = [each for each in group if each.path in changed]
+        trailers = tuple(trailer for each in new for trailer in each.trailers)
+        return (f"{len(new)} executions ended" if len(new) > 1 else new[0].subject), trailers
+
+    return Draft(changes, "", when=when, retold=retold)

@@ -244,6 +244,22 @@ async def test_a_kill_between_push_and_note_repeats_without_a_commit(house: Hous
     assert told.split() == ["e3"]
 
 
+async def test_a_shared_commit_tells_only_of_what_is_new(house: House) -> None:
+    pace = msgspec.structs.replace(QUICK, single=1)
+    house.tell(*(an_execution(f"e{n}", states=ENDED, seconds=n) for n in range(3)))
+    reports = house.store.reports()
+    writer = await house.started(pace=pace)
+    # As after a kill between push and note: three are told of again, together with three that are new.
+    house.store.commit(Batch(reports={(report.topic, report.key) for report in reports}))
+    house.tell(*(an_execution(f"e{n}", states=ENDED, seconds=n) for n in range(3, 6)))
+    await caught_up(writer)
+    assert house.subjects()[-1] == "3 executions ended"
+    told = run_git(
+        "log", "--format=%(trailers:key=Headwater-Execution,valueonly)", BRANCH, cwd=house.author.path
+    )
+    assert sorted(told.split()) == [f"e{n}" for n in range(6)]
+
+
 async def test_while_the_remote_is_away_nothing_is_lost(house: House) -> None:
     with http_server(house.folder / "remotes") as server:
         house.url = server.url("flows.git")

@@ -246,9 +246,14 @@ def test_few_executions_get_a_commit_each_and_many_share() -> None:
     made = drafts(results(LISTED + 8), {}, {"README.md": b"x"}, single=5, when=NOON)
     *singles, shared, last, remainder = made
     assert [draft.trailers[0][1] for draft in singles] == [f"e{n:03}" for n in range(5)]
-    assert shared.message == f"{LISTED} executions ended"
-    assert [key for key, _ in shared.trailers].count("Headwater-Execution") == LISTED
-    assert [key for key, _ in last.trailers].count("Headwater-Execution") == 3
+    assert shared.retold is not None
+    message, trailers = shared.retold({each.path: each.data for each in results(LISTED + 8)})
+    assert message == f"{LISTED} executions ended"
+    assert [key for key, _ in trailers].count("Headwater-Execution") == LISTED
+    assert last.retold is not None
+    message, trailers = last.retold({results(LISTED + 8)[-1].path: b"the others are on the tip already"})
+    assert message == results(LISTED + 8)[-1].subject
+    assert [key for key, _ in trailers].count("Headwater-Execution") == 1
     assert remainder.trailers == ()
     assert remainder.changes == {"README.md": b"x"}
     assert drafts([], {}, {}, single=5, when=NOON) == []
