@@ -17,6 +17,7 @@ from engine.model.records import (
     Fire,
     FlowVersion,
     LogEntry,
+    LogQuery,
     Query,
     Report,
     Summary,
@@ -178,6 +179,21 @@ class Store(Protocol):
         """How many executions of a flow are in one of the states."""
         ...
 
+    def matching(self, query: Query, most: int = 10_000) -> int:
+        """How many executions fit a query, counted up to `most`; its limit and offset do not count."""
+        ...
+
+    def counts(self, query: Query) -> dict[tuple[str, str], int]:
+        """How many executions fit, by namespace and flow id; the query's limit and offset do not count."""
+        ...
+
+    def forget(self, execution_ids: Sequence[str]) -> tuple[int, int]:
+        """Forget executions with all that belongs to them: how many, and how many log lines.
+
+        One that has not ended, or that is still to be reported, stays.
+        """
+        ...
+
     def work(self) -> list[Work]:
         """All that still has to happen, oldest first."""
         ...
@@ -188,6 +204,14 @@ class Store(Protocol):
         self, execution_id: str, after: int = 0, limit: int = 1000, key: str | None = None
     ) -> list[tuple[int, LogEntry]]:
         """Lines in order with their serial numbers, from the one behind `after`."""
+        ...
+
+    def old_logs(self, query: LogQuery, limit: int = 1000) -> list[int]:
+        """Serial numbers of lines that fit, at most `limit`, oldest first."""
+        ...
+
+    def forget_logs(self, serials: Sequence[int]) -> int:
+        """Forget lines by serial number; returns how many there were."""
         ...
 
     # Flows
@@ -243,6 +267,10 @@ class Store(Protocol):
 
     def items(self, space: str) -> dict[str, Any]:
         """All JSON values of a space."""
+        ...
+
+    def spaces(self, prefix: str) -> list[str]:
+        """The spaces that hold something and whose names begin so, in order."""
         ...
 
     def put(self, space: str, values: Mapping[str, Any], remove: Sequence[str] = ()) -> None:

@@ -12,18 +12,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from engine.errors import NotFound, NotPermitted
+from engine.errors import NotFound
 from engine.model.commands import Run
-from engine.model.events import KillAsked, PauseAsked, ResumeAsked
+from engine.model.events import KillAsked, PauseAsked
 from engine.model.execution import Execution
 from engine.model.records import Deployment, Work
 from engine.model.state import State
 from engine.ports import Runner, Store
 from engine.runtime import recovery, scheduler, webhook
+from engine.runtime.asking import ask, resumed
 from engine.runtime.births import Submission
 from engine.runtime.core import Core
 from engine.runtime.library import Library
-from engine.runtime.resuming import resume_outputs
 from engine.runtime.surroundings import Surroundings
 from engine.runtime.timekeeper import Timekeeper
 from engine.runtime.turn import Outward, Turn
@@ -152,11 +152,11 @@ class Service:
 
     async def kill(self, execution_id: str) -> Execution:
         """Kill an execution and its children. Raises NotFound, NotPermitted when it has ended."""
-        return await self._ask(execution_id, lambda turn, _: KillAsked(turn.at))
+        return await self._do(lambda turn: ask(turn, execution_id, lambda turn, _: KillAsked(turn.at)))
 
     async def pause(self, execution_id: str) -> Execution:
         """Let nothing new start in an execution. Raises NotFound, NotPermitted when it has ended."""
-        return await self._ask(execution_id, lambda turn, _: PauseAsked(turn.at))
+        return await self._do(lambda turn: ask(turn, execution_id, lambda turn, _: PauseAsked(turn.at)))
 
     async def resume(
         self, execution_id: str, inputs: Mapping[str, Any] | None = None, task_id: str | None = None
@@ -172,24 +172,7 @@ class Service:
             NotPermitted: it is not paused.
             InputInvalid: the inputs do not fit.
         """
-
-        def event(turn: Turn, execution: Execution) -> ResumeAsked:
-            key, outputs = resume_outputs(turn, execution, inputs or {}, task_id)
-            return ResumeAsked(turn.at, key, outputs)
-
-        return await self._ask(execution_id, event)
-
-    async def _ask(self, execution_id: str, event: Callable[[Turn, Execution], Any]) -> Execution:
-        def act(turn: Turn) -> Execution:
-            execution = turn.get(execution_id)
-            if execution is None:
-                raise NotFound(f"there is no execution {execution_id}")
-            if execution.state.terminal:
-                raise NotPermitted(f"execution {execution_id} has ended {execution.state}")
-            turn.deliver(execution_id, event(turn, execution))
-            return turn.get(execution_id) or execution
-
-        return await self._do(act)
+        return await self._do(lambda turn: ask(turn, execution_id, resumed(inputs or {}, task_id)))
 
     async def call_webhook(
         self, namespace: str, flow_id: str, key: str, variables: Mapping[str, Any]

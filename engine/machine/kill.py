@@ -16,8 +16,12 @@ def stop_all(draft: Draft, state: State) -> None:
         draft.change(ending=state)
 
 
-def kill(draft: Draft) -> None:
-    """End everything: what has not begun is KILLED at once, what runs is stopped and its end awaited."""
+def kill(draft: Draft, *, children_too: bool = True) -> None:
+    """End everything: what has not begun is KILLED at once, what runs is stopped and its end awaited.
+
+    Args:
+        children_too: whether child executions are stopped; if not, nobody waits for them any more.
+    """
     if draft.state.terminal or draft.state is State.KILLING:
         return
     if draft.state in (State.CREATED, State.QUEUED):
@@ -31,6 +35,9 @@ def kill(draft: Draft) -> None:
             children.end_run(draft, run, State.KILLED)
         elif run.state is State.PAUSED:
             draft.paused -= 1
+            children.end_run(draft, run, State.KILLED)
+        elif run.state is State.RUNNING and run.child and not children_too:
+            draft.busy -= 1
             children.end_run(draft, run, State.KILLED)
         elif run.state is State.RUNNING and run.scope is None and run.attempts:
             draft.ask(StopChild(run.child.execution_id) if run.child else Stop(run.key, len(run.attempts)))

@@ -95,7 +95,7 @@ def _take(draft: Draft, event: AnyEvent) -> None:
         case TimeCame():
             control.time_came(draft, event)
         case KillAsked():
-            kill.kill(draft)
+            kill.kill(draft, children_too=event.children)
         case PauseAsked():
             control.pause(draft)
         case ResumeAsked():

@@ -99,7 +99,9 @@ class TimeCame(Event, frozen=True):
 
 
 class KillAsked(Event, frozen=True):
-    """Somebody wants it killed."""
+    """Somebody wants it killed, and unless `children` is false the executions it waits for too."""
+
+    children: bool = True
 
 
 class PauseAsked(Event, frozen=True):

@@ -42,6 +42,7 @@ def checked_key(key: str) -> str:
     """The key. Raises UserError when it cannot be one."""
     if len(key) > _LONGEST_KEY or not _KEY.fullmatch(key):
         raise UserError(
-            f"`{key[:80]}` cannot be a key", hint="use letters, digits, `.`, `_` and `-`, a letter or digit first"
+            f"`{key[:80]}` cannot be a key",
+            hint="use letters, digits, `.`, `_` and `-`, a letter or digit first",
         )
     return key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -157,7 +157,12 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which executions to list, newest first; none means any."""
+    """Which executions to list, newest first; none means any.
+
+    Args:
+        below: whether the namespaces below `namespace` count too.
+        since, until: when it was created; `until` itself is not in it.
+    """
 
     namespace: str | None = None
     flow_id: str | None = None
@@ -167,10 +172,17 @@ class Query(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
     limit: int = 50
     offset: int = 0
+    until: datetime | None = None
+    below: bool = False
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """A value of the key-value store and when it is forgotten."""
+class LogQuery(msgspec.Struct, frozen=True):
+    """Which log lines, of those written before `until`; none means any."""
 
-    value: Any
-    expires: datetime | None = None
+    until: datetime
+    since: datetime | None = None
+    namespace: str | None = None
+    below: bool = False
+    flow_id: str | None = None
+    execution_id: str | None = None
+    levels: tuple[Level, ...] = ()

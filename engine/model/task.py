@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 from pydantic import AliasChoices, Field
@@ -27,6 +27,9 @@ from engine.model.retry import Retry
 from engine.model.run import RunRequest, RunResult
 from engine.model.shape import Shape
 from engine.model.state import State
+
+if TYPE_CHECKING:
+    from engine.model.control import Control
 
 Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]
 
@@ -135,6 +138,23 @@ class Context(Protocol):
         ...
 
 
+class InlineContext(Context, Protocol):
+    """What a coroutine of the daemon sees besides."""
+
+    @property
+    def control(self) -> Control:
+        """The engine around it."""
+        ...
+
+    def value_with(self, template: Any, variables: Mapping[str, Any]) -> Any:
+        """Render typed, with these variables before all others. Raises ExpressionError."""
+        ...
+
+    def may_reach(self, address: str) -> bool:
+        """Whether the operator lets tasks of the daemon speak to that IP address."""
+        ...
+
+
 class Task(Document):
     """The properties every task has (dialect, section 1.4)."""
 
@@ -199,7 +219,7 @@ class Inline(Task):
 
     kind: ClassVar[str] = "inline"
 
-    async def run(self, context: Context) -> TaskResult:
+    async def run(self, context: InlineContext) -> TaskResult:
         """Carry it out. Raises HeadwaterError, which fails the attempt."""
         raise NotImplementedError
 

@@ -164,4 +164,3 @@ class Functions:
     def iteration_output(self, outputs: Any, number: int) -> Any:
         """The outputs of a task at an iteration, by its number from 0."""
         return outputs.at(number) if isinstance(outputs, ByValue) else outputs
-

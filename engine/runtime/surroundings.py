@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.clock import Clock, SystemClock
-from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
 from engine.masking import Masker
+from engine.networks import DEFAULT, Network, networks
+from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Surroundings:
         secrets: providers, asked in order.
         environment, url: seen as `kestra.environment` and `kestra.url`.
         default_runner: for script tasks that name none.
+        refused_networks: that tasks of the daemon itself must not speak to.
     """
 
     store: Store
@@ -32,6 +34,7 @@ class Surroundings:
     environment: str | None = None
     url: str | None = None
     default_runner: str = "process"
+    refused_networks: Sequence[Network] = networks(DEFAULT)
     masker: Masker = field(default_factory=Masker)
     clock: Clock = field(default_factory=SystemClock)
 

@@ -26,7 +26,7 @@ from engine.model.state import State
 from engine.model.task import Inline, TaskResult
 from engine.model.task import Work as WorkTask
 from engine.ports import LocalRunner, Runner
-from engine.runtime.context import RunContext
+from engine.runtime.control import InlineRunContext
 from engine.runtime.core import Core
 from engine.runtime.following import Follower
 from engine.runtime.inside import told
@@ -49,7 +49,7 @@ class _Attempt:
         self.run = run
         self.number = work.command.attempt
         self.type = graph.nodes[run.task_id].task
-        self.context = RunContext(core.around, graph, execution, run, self.number, _to(core))
+        self.context = InlineRunContext(core, graph, execution, run, self.number)
         self.begun = len(run.attempts) == self.number
         self.started_at = run.attempts[-1].history[-1].at if self.begun else self.context.now
         self.task: asyncio.Task[None] | None = None
@@ -199,10 +199,6 @@ def _end(attempt: _Attempt, ended: AttemptEnded, turn: Turn) -> None:
     if attempt.follower is not None:
         attempt.follower.finish(turn)
     turn.deliver(attempt.execution.id, ended)
-
-
-def _to(core: Core) -> Callable[..., None]:
-    return lambda entry: core.log([entry])
 
 
 async def _start(runner: Runner, request: RunRequest) -> RunHandle:

@@ -46,7 +46,7 @@ def select(query: Query) -> tuple[str, list[Any]]:
     Several states become one ordered look-up each, merged: an index then gives the newest of every state at once,
     where `state IN (…)` would sort all that match.
     """
-    conditions, values = _conditions(query)
+    conditions, values = fitting(query)
     wanted: Sequence[State | None] = tuple(dict.fromkeys(query.states)) or (None,)
     parts: list[str] = []
     arguments: list[Any] = []
@@ -60,15 +60,21 @@ def select(query: Query) -> tuple[str, list[Any]]:
     return statement, [*arguments, query.limit, query.offset]
 
 
-def _conditions(query: Query) -> tuple[list[str], list[Any]]:
+def fitting(query: Query) -> tuple[list[str], list[Any]]:
+    """The conditions of a query, its states left out, and the values they bind."""
     pairs: list[tuple[str, Any]] = [
-        ("namespace = ?", query.namespace),
+        ("namespace = ?", None if query.below else query.namespace),
         ("flow_id = ?", query.flow_id),
         ("trigger_id = ?", query.trigger_id),
         ("created >= ?", codec.maybe_micros(query.since)),
+        ("created < ?", codec.maybe_micros(query.until)),
     ]
     conditions = [condition for condition, value in pairs if value is not None]
     values = [value for _, value in pairs if value is not None]
+    if query.below and query.namespace is not None:
+        # `/` is what follows `.`: a range that the index on namespaces knows, where LIKE would read them all
+        conditions.append("(namespace = ? OR (namespace > ? AND namespace < ?))")
+        values += [query.namespace, f"{query.namespace}.", f"{query.namespace}/"]
     for key, value in query.labels.items():
         # A pair as it stands in the JSON text, behind the brace or a comma; inside a string its quotes would be
         # escaped. SQLite's own JSON functions end a text at its first NUL.
@@ -103,6 +109,19 @@ def count(connection: sqlite3.Connection, namespace: str, flow_id: str, states: 
             (namespace, flow_id, str(state)),
         ).fetchone()[0]
     return total
+
+
+def matching(connection: sqlite3.Connection, query: Query, most: int) -> int:
+    """How many executions fit a query, counted up to `most`; its limit and offset do not count."""
+    conditions, values = fitting(query)
+    if query.states:
+        conditions.append(f"state IN ({', '.join('?' * len(query.states))})")
+        values += [str(state) for state in query.states]
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    # only constants of this module are spliced in; what a query says is bound
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM executions {where} LIMIT ?)"  # noqa: S608
+    found: int = connection.execute(statement, [*values, most]).fetchone()[0]
+    return found
 
 
 def work(connection: sqlite3.Connection) -> list[Work]:

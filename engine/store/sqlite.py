@@ -14,10 +14,10 @@ from typing import Any
 from engine.clock import Clock, SystemClock
 from engine.model.events import AnyEvent
 from engine.model.execution import Execution
-from engine.model.records import FlowVersion, LogEntry, Query, Report, Summary, TriggerState, Work
+from engine.model.records import FlowVersion, LogEntry, LogQuery, Query, Report, Summary, TriggerState, Work
 from engine.model.state import State
 from engine.ports import Batch
-from engine.store import batches, executions, flows, outbox
+from engine.store import batches, executions, flows, outbox, upkeep
 from engine.store.database import MEMORY, Database, Synchronous
 
 _PRUNING = timedelta(hours=1)
@@ -89,6 +89,21 @@ class SqliteStore:
         with self._database.reading() as connection:
             return executions.count(connection, namespace, flow_id, states)
 
+    def matching(self, query: Query, most: int = 10_000) -> int:
+        """How many executions fit a query, counted up to `most`; its limit and offset do not count."""
+        with self._database.reading() as connection:
+            return executions.matching(connection, query, most)
+
+    def counts(self, query: Query) -> dict[tuple[str, str], int]:
+        """How many executions fit, by namespace and flow id; the query's limit and offset do not count."""
+        with self._database.reading() as connection:
+            return upkeep.counts(connection, query)
+
+    def forget(self, execution_ids: Sequence[str]) -> tuple[int, int]:
+        """Forget executions that have ended and are reported: how many, and how many log lines."""
+        with self._database.writing() as connection:
+            return upkeep.forget(connection, execution_ids)
+
     def work(self) -> list[Work]:
         """All that still has to happen, oldest first."""
         with self._database.reading() as connection:
@@ -100,6 +115,16 @@ class SqliteStore:
         """Lines in order with their serial numbers, from the one behind `after`."""
         with self._database.reading() as connection:
             return executions.logs(connection, execution_id, after, limit, key)
+
+    def old_logs(self, query: LogQuery, limit: int = 1000) -> list[int]:
+        """Serial numbers of lines that fit, at most `limit`, oldest first."""
+        with self._database.reading() as connection:
+            return upkeep.old_logs(connection, query, limit)
+
+    def forget_logs(self, serials: Sequence[int]) -> int:
+        """Forget lines by serial number; returns how many there were."""
+        with self._database.writing() as connection:
+            return upkeep.forget_logs(connection, serials)
 
     def put_flows(
         self,
@@ -164,6 +189,11 @@ class SqliteStore:
         """All JSON values of a space, ordered by key."""
         with self._database.reading() as connection:
             return outbox.items(connection, space)
+
+    def spaces(self, prefix: str) -> list[str]:
+        """The spaces that hold something and whose names begin so, in order."""
+        with self._database.reading() as connection:
+            return upkeep.spaces(connection, prefix)
 
     def put(self, space: str, values: Mapping[str, Any], remove: Sequence[str] = ()) -> None:
         """Remove and set JSON values of a space in one transaction."""

@@ -13,7 +13,7 @@ from engine.model import shape
 from engine.model.duration import DurationText, seconds_of
 from engine.model.flow import AnyTask, Tasks
 from engine.model.input_types import AnyInput
-from engine.model.task import Context, Inline, Task, TaskResult
+from engine.model.task import Inline, InlineContext, Task, TaskResult
 from engine.tasks.blocks import Block
 
 _STATES = {"RESUME": "SUCCESS", "WARN": "WARNING", "FAIL": "FAILED", "CANCEL": "CANCELLED"}
@@ -61,7 +61,7 @@ class Sleep(Inline):
 
     duration: DurationText
 
-    async def run(self, context: Context) -> TaskResult:
+    async def run(self, context: InlineContext) -> TaskResult:
         """Wait; after a restart of the daemon the wait begins anew."""
         await asyncio.sleep(_positive(context.render(self.duration)))
         return TaskResult()
