@@ -27,6 +27,12 @@ def render(name: str, **values: object) -> str:
 
 
 @cache
+def static(name: str) -> bytes:
+    """A file that pages load as it is. The name comes from us, never from a request."""
+    return (Path(__file__).parent / "static" / name).read_bytes()
+
+
+@cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(Path(__file__).parent),

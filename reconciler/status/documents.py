@@ -82,7 +82,12 @@ def flow_files(facts: FlowFacts, mask: Mask) -> dict[str, bytes]:
 
 
 def source_file(status: ReconcileStatus, mask: Mask) -> bytes:
-    """`reconcile.json`: how the source stands, without when that was found and how long it took."""
+    """`reconcile.json`: how the source stands."""
+    return encode(mask(source_document(status)))
+
+
+def source_document(status: ReconcileStatus) -> dict[str, Any]:
+    """How a source stands, without when that was found and how long it took. Nothing is masked."""
     document = {
         "source": status.source,
         "revision": status.revision,
@@ -94,7 +99,7 @@ def source_file(status: ReconcileStatus, mask: Mask) -> bytes:
     if status.held is not None:
         names = [".".join(removal.identity) for removal in status.held.removals]
         document["held"] = {"digest": status.held.digest, "why": status.held.why, "removals": names}
-    return encode(mask(document))
+    return document
 
 
 def badge_state(facts: FlowFacts) -> BadgeState:

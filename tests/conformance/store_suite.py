@@ -232,6 +232,9 @@ class StoreSuite:
                 commit_of(an_execution(str(number), flow=flow, states=(state,), seconds=number, **more))
             )
         assert " ".join(item.id for item in store.executions(query)) == expected
+        every = msgspec.structs.replace(query, limit=100, offset=0)
+        assert store.matching(query) == len(store.executions(every))
+        assert store.matching(query, most=1) == min(len(store.executions(every)), 1)
 
     def test_lists_and_counts_follow_the_state(self, store: Store) -> None:
         execution = an_execution(states=(State.RUNNING,))
