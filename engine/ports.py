@@ -6,7 +6,7 @@ Small required Protocols; extra abilities are Protocols of their own. Drivers ar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -69,6 +69,15 @@ class LocalRunner(Protocol):
 
     def working_directory(self, key: str, workspace: str | None = None) -> str:
         """The folder in which the run of `key` will begin."""
+        ...
+
+
+@runtime_checkable
+class RememberingRunner(Protocol):
+    """A runner that still knows after a crash which runs it keeps."""
+
+    async def left_over(self, wanted: Collection[str]) -> list[RunHandle]:
+        """The runs that it keeps under other keys than the `wanted` ones. Raises UnavailableError."""
         ...
 
 

@@ -67,6 +67,8 @@ class Service:
         async with asyncio.TaskGroup() as group:
             self._worker = Worker(self._core, self._runner, group)
             self._clock = Timekeeper(self._core)
+            default = self._runner(self.around.default_runner)
+            await self._worker.sweep(default, {each.id for each in work})
             self._core.start()
             try:
                 await self._do(recovery.catch_up)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -25,7 +25,7 @@ from engine.model.run import RunHandle, RunRequest
 from engine.model.state import State
 from engine.model.task import Inline, TaskResult
 from engine.model.task import Work as WorkTask
-from engine.ports import LocalRunner, Runner
+from engine.ports import LocalRunner, RememberingRunner, Runner
 from engine.runtime.control import InlineRunContext
 from engine.runtime.core import Core
 from engine.runtime.following import Follower
@@ -83,6 +83,13 @@ class Worker:
         self._runner = runner
         self._group = group
         self._attempts: dict[str, _Attempt] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def sweep(self, runner: Runner, wanted: Collection[str]) -> None:
+        """Begin to clean up the runs whose end was durable when a daemon was killed; before anything is taken up."""
+        if isinstance(runner, RememberingRunner):
+            left = await runner.left_over(wanted)
+            self._sweeping = self._group.create_task(_clean_all(runner, left), name="sweep")
 
     def take(self, work: Work, execution: Execution, graph: Graph) -> None:
         """Take up an attempt, unless it is under way."""
@@ -104,6 +111,8 @@ class Worker:
 
     def leave(self) -> None:
         """Let go of all attempts without ending their runs: the next daemon adopts them."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for attempt in self._attempts.values():
             attempt.left = True
             if attempt.task is not None:
@@ -135,9 +144,10 @@ class Worker:
         try:
             # A run that is forgotten before its end is durable would be started again after a crash.
             await asyncio.wrap_future(self._core.make_durable(end))
-            await attempt.runner.cleanup(attempt.handle)
         except HeadwaterError as error:
-            log.warning("could not clean up after a run: %s", error)
+            log.warning("the end of a run could not be kept: %s", error)
+        else:
+            await _clean(attempt.runner, attempt.handle)
 
     async def _result(self, attempt: _Attempt) -> TaskResult:
         try:
@@ -212,3 +222,15 @@ async def _start(runner: Runner, request: RunRequest) -> RunHandle:
             await asyncio.sleep(error.retry_after or pause)
             pause *= 2
     raise AssertionError("unreachable")
+
+
+async def _clean_all(runner: Runner, handles: Sequence[RunHandle]) -> None:
+    for handle in handles:
+        await _clean(runner, handle)
+
+
+async def _clean(runner: Runner, handle: RunHandle) -> None:
+    try:
+        await runner.cleanup(handle)
+    except HeadwaterError as error:
+        log.warning("could not clean up after a run: %s", error)

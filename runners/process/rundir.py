@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,20 @@ class RunDirectory:
     def remove(self) -> None:
         """Make the run unknown at once, and remove its files."""
         _remove(self.path, f"{self._root}/graves/{self.id}.{secrets.token_hex(4)}")
+
+
+def left_over(root: str, wanted: Collection[str]) -> list[str]:
+    """The keys of the runs that are there without being wanted; folders without a note were never begun, and go."""
+    kept = {RunDirectory(root, key).id for key in wanted}
+    keys = []
+    for entry in os.scandir(f"{root}/runs"):
+        if entry.name in kept:
+            continue
+        try:
+            keys.append(msgspec.json.decode(_read(f"{entry.path}/run.json"), type=Note).key)
+        except (OSError, msgspec.DecodeError):
+            _remove(entry.path, f"{root}/graves/{entry.name}.{secrets.token_hex(4)}")
+    return keys
 
 
 def note_of(request: RunRequest) -> bytes:

@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
@@ -172,6 +172,11 @@ class ProcessRunner:
                 await self._end(family, 0)
         self._known.pop(handle.key, None)
         await self._off_loop(directory.remove)
+
+    async def left_over(self, wanted: Collection[str]) -> list[RunHandle]:
+        """The runs that have a folder and whose keys are not `wanted`; folders in which nothing began go at once."""
+        keys = await self._off_loop(rundir.left_over, self._root, wanted)
+        return [self._handle(key, None) for key in keys]
 
     async def remove_workspace(self, workspace: str) -> None:
         """Remove a shared working directory. Repeatable."""

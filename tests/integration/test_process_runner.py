@@ -228,3 +228,16 @@ async def test_no_process_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UnavailableError):
         await runner.start(shell("true"))
     await runner.close()
+
+
+async def test_what_nobody_wants_any_more_is_found_after_a_crash(
+    runner: ProcessRunner, another: ProcessRunner, tmp_path: Path
+) -> None:
+    kept, left = [await runner.start(shell("sleep 1000", key)) for key in ("kept", "left")]
+    (tmp_path / "runs" / "never-begun").mkdir()
+    (found,) = await another.left_over({"kept"})
+    assert found.key == "left"
+    await another.cleanup(found)
+    assert (await runner.wait(left)).exit_code != 0
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == [kept.data["run"]]
+    await another.cleanup(kept)
