@@ -119,6 +119,11 @@ class Daemon:
         """Whether `/readyz` says so."""
         return self.http.get("/readyz").status_code == 200
 
+    def shoot(self) -> None:
+        """Send SIGKILL and wait for nothing; `kill` is still to come."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+
     def kill(self) -> None:
         """End the process as a crash does: nothing of it runs on, nothing is said."""
         self._end(signal.SIGKILL, PATIENCE)
