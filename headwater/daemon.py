@@ -12,11 +12,12 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 
-from engine.errors import SettingsError, UserError
+from engine.errors import NotFound, SettingsError, UserError
 from engine.model.execution import Execution
 from engine.model.records import Query
 from engine.model.state import State
@@ -32,6 +33,7 @@ from headwater.logs import log_to
 from headwater.settings import Settings
 from headwater.sources import FollowedSource, mirror_of
 from reconciler.namespace_files import MirrorNamespaceFiles
+from reconciler.report import ReconcileStatus
 from reconciler.repository import Mirror
 from reconciler.status.badge import Badge, label
 from reconciler.status.documents import flow_badge
@@ -39,7 +41,9 @@ from reconciler.status.facts import flow_facts, refused_files
 from reconciler.watch import Watch
 from runners.process import ProcessRunner
 from runners.process.environment import FALLBACK_PATH
+from webhooks.api import Desk, api_routes
 from webhooks.app import Parts, create_app
+from webhooks.guard import Guard
 from webhooks.hooks import HookReceiver, HookSource
 from webhooks.server import server_config
 
@@ -160,7 +164,14 @@ async def _serving(
     async def badge(namespace: str, flow_id: str) -> Badge | None:
         return await asyncio.to_thread(_badge, service, sources, namespace, flow_id)
 
-    app = create_app(Parts(ready=ready, hooks=hooks, badges=badge))
+    async def confirm(name: str, digest: str) -> ReconcileStatus:
+        return (await _source(sources, name).reconciler.confirm(digest)).status
+
+    desk = Desk(
+        service, lambda: {each.name: each.reconciler.status for each in sources}, watch.nudge, confirm
+    )
+    routes = api_routes(desk, _guard(settings))
+    app = create_app(Parts(ready=ready, hooks=hooks, badges=badge, routes=routes))
     host, port = settings.address
     config = server_config(app, host=host, port=port)
     config.timeout_graceful_shutdown = _SHUTDOWN_SECONDS
@@ -175,6 +186,7 @@ async def _serving(
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[socket]), name="http server")
         yield socket.getsockname()[:2]
+        desk.streams.close()
         server.should_exit = True
         await serving
 
@@ -201,6 +213,19 @@ class _Ledger:
     async def done(self, source: str, delivery_id: str) -> None:
         """That delivery is done."""
         await self._service.deliver_once(source, delivery_id)
+
+
+def _source(sources: Sequence[FollowedSource], name: str) -> FollowedSource:
+    found = next((each for each in sources if each.name == name), None)
+    if found is None:
+        raise NotFound(f"there is no source `{name[:100]}`", hint="`headwater doctor` lists them")
+    return found
+
+
+def _guard(settings: Settings) -> Guard:
+    token = settings.api.token.get_secret_value() if settings.api.token else ""
+    ours = urlsplit(settings.url or "")
+    return Guard(token, frozenset(name for name in (ours.netloc, ours.hostname) if name))
 
 
 def _hooks(settings: Settings) -> list[HookSource]:

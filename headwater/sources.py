@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Any
 
 from engine.plugins import registry
 from engine.service import Service
@@ -116,8 +115,3 @@ def remote_of(settings: Settings, url: str, given: CredentialSettings, known_hos
         known_hosts=given.known_hosts,
     )
     return Remote(url, credentials, known_hosts_store=known_hosts, inherited=settings.inherited)
-
-
-def status_values(sources: list[FollowedSource]) -> dict[str, Any]:
-    """How every source stands, by name; none before its first round."""
-    return {source.name: source.reconciler.status for source in sources}
