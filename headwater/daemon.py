@@ -45,6 +45,7 @@ from webhooks.api import Desk, api_routes
 from webhooks.app import Parts, create_app
 from webhooks.guard import Guard
 from webhooks.hooks import HookReceiver, HookSource
+from webhooks.pages import page_routes
 from webhooks.server import server_config
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,8 @@ async def _serving(
     desk = Desk(
         service, lambda: {each.name: each.reconciler.status for each in sources}, watch.nudge, confirm
     )
-    routes = api_routes(desk, _guard(settings))
+    guard = _guard(settings)
+    routes = [*api_routes(desk, guard), *page_routes(desk, guard)]
     app = create_app(Parts(ready=ready, hooks=hooks, badges=badge, routes=routes))
     host, port = settings.address
     config = server_config(app, host=host, port=port)
