@@ -137,6 +137,7 @@ def _start_again(draft: Draft, run: TaskRun, due: datetime) -> None:
     draft.ask(StartAgain(due))
     draft.busy -= 1
     children.end_run(draft, run, State.RETRIED)
+    kill.let_go(draft)
 
 
 def _wait_for_retry(draft: Draft, run: TaskRun, policy: Retry, due: datetime) -> None:

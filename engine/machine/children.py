@@ -1,7 +1,8 @@
 """Walking children: how each shape begins, what follows when a child ends, and how phases follow each other.
 
-An owner is a flowable's task run, by key, or the flow itself (`ROOT`). Its main children come first; if they
-failed, its `errors`; then, always but after a kill, its `finally`; then it closes. Sources: dialect, 2.1 and 4.3.
+An owner is a flowable's task run, by key, or the flow itself (`ROOT`). Its main children come first; then it may
+look back on them (`engine.machine.rounds`); if they failed, its `errors`; then, always but after a kill, its
+`finally`; then it closes. Sources: dialect, 2.1 and 4.3.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from engine.machine.graph import Node
 from engine.machine.table import fails, worse
 from engine.model.commands import Evaluate, Run, Wake
 from engine.model.execution import ROOT, Phase, Scope, TaskRun, run_key
-from engine.model.shape import Dag, Each, Nothing, Parallel, Sequence, Shape, Wait
+from engine.model.shape import Dag, Each, Nothing, Parallel, Repeat, Sequence, Shape, Wait
 from engine.model.state import State
 from engine.model.task import Flowable, Task
 
@@ -50,6 +51,9 @@ def open_flowable(draft: Draft, key: str, values: Mapping[str, Any]) -> None:
     if run is None or run.state is not State.CREATED:
         return
     draft.busy -= 1
+    if draft.stopping:
+        end_run(draft, run, State.KILLED)
+        return
     task = draft.node(run).task
     assert isinstance(task, Flowable)
     run = draft.move_run(run, State.RUNNING)
@@ -68,16 +72,15 @@ def open_flowable(draft: Draft, key: str, values: Mapping[str, Any]) -> None:
 
 def begin(draft: Draft, owner: str, phase: Phase, shape: Shape) -> None:
     """Begin a phase of `owner`."""
-    worst = State.SUCCESS if phase == "main" else draft.scope(owner).worst
+    before = Scope() if phase == "main" else draft.scope(owner)
     count = _count(draft, owner, shape)
+    rounds = count if isinstance(shape, Repeat) else before.rounds
     if isinstance(shape, Each):
         shape = replace(shape, values=())
-    draft.set_scope(owner, Scope(shape=shape, phase=phase, worst=worst, count=count))
+    draft.set_scope(owner, Scope(shape=shape, phase=phase, worst=before.worst, count=count, rounds=rounds))
     match shape:
-        case Wait():
+        case Wait() if count == 0:
             _wait(draft, owner, shape)
-        case Nothing():
-            draft.then(lambda: phase_done(draft, owner))
         case _ if count == 0:
             draft.then(lambda: phase_done(draft, owner))
         case _:
@@ -85,12 +88,24 @@ def begin(draft: Draft, owner: str, phase: Phase, shape: Shape) -> None:
 
 
 def _count(draft: Draft, owner: str, shape: Shape) -> int:
-    if isinstance(shape, Wait | Nothing):
-        return 0
-    row = draft.graph.branch(draft.task_id(owner), shape.branch)
-    if isinstance(shape, Each):
-        return len(shape.values) if row else 0
-    return len(row)
+    row = draft.graph.branch(draft.task_id(owner), _branch(shape))
+    match shape:
+        case Each(values=values):
+            return len(values) if row else 0
+        case Repeat():
+            return 1 if row else 0
+        case _:
+            return len(row)
+
+
+def _branch(shape: Shape) -> str:
+    match shape:
+        case Nothing():
+            return ""
+        case Wait(first=first):
+            return first
+        case _:
+            return shape.branch
 
 
 def _wait(draft: Draft, key: str, shape: Wait) -> None:
@@ -103,13 +118,15 @@ def _wait(draft: Draft, key: str, shape: Wait) -> None:
 def fill(draft: Draft, owner: str) -> None:
     """Start as many children (or iterations) of `owner` as its shape now allows."""
     scope = draft.scope(owner)
-    row = draft.graph.branch(draft.task_id(owner), getattr(scope.shape, "branch", ""))
+    row = draft.graph.branch(draft.task_id(owner), _branch(scope.shape))
     path = () if owner == ROOT else draft.expect(owner).path
     started = scope.started
     picked: list[tuple[Node, tuple[int, ...], str | None]] = []
     match scope.shape:
-        case Sequence():
+        case Sequence() | Wait():
             picked.append((row[started], path, None))
+        case Repeat():
+            picked.append((row[0], (*path, started), None))
         case Parallel(limit=limit):
             room = scope.count if limit == 0 else limit - scope.running
             picked = [(node, path, None) for node in row[started : started + max(room, 0)]]
@@ -160,18 +177,22 @@ def child_ended(draft: Draft, child: TaskRun) -> None:
     scope = draft.scope(owner)
     if child.phase != scope.phase:
         return
-    broken = scope.broken or fails(child.state)
-    scope = replace(scope, worst=_worst(scope, child.state), broken=broken)
-    index = draft.node(child).index
-    if isinstance(scope.shape, Each):
-        row = draft.graph.branch(draft.task_id(owner), scope.shape.branch)
+    shape = scope.shape
+    if isinstance(shape, Each) and shape.failure != "stop":
+        worst = scope.worst if shape.failure == "forgive" else _worst(scope, child.state)
+        scope = replace(scope, worst=worst)
+    else:
+        scope = replace(scope, worst=_worst(scope, child.state), broken=scope.broken or fails(child.state))
+    if isinstance(shape, Each | Repeat):
+        row = draft.graph.branch(draft.task_id(owner), shape.branch)
+        index = draft.node(child).index
         if index + 1 < len(row) and not fails(child.state) and not draft.stopping:
             draft.set_scope(owner, scope)
             create(draft, owner, row[index + 1], child.path, child.value)
             return
     scope = replace(scope, running=scope.running - 1)
     draft.set_scope(owner, scope)
-    if not (broken or draft.stopping) and scope.started < scope.count:
+    if not (scope.broken or draft.stopping) and scope.started < scope.count:
         fill(draft, owner)
     elif scope.running == 0:
         phase_done(draft, owner)
@@ -192,6 +213,8 @@ def phase_done(draft: Draft, owner: str) -> None:
     """A phase of `owner` is over: open the next one that has tasks, or close the owner."""
     scope = draft.scope(owner)
     if not draft.stopping:
+        if scope.phase == "main" and owner != ROOT and _goes_on(draft, owner, scope):
+            return
         for phase in _following(scope):
             if draft.graph.branch(draft.task_id(owner), _BRANCH[phase]):
                 begin(draft, owner, phase, Sequence(_BRANCH[phase]))
@@ -204,11 +227,32 @@ def phase_done(draft: Draft, owner: str) -> None:
         draft.then(lambda: close_flowable(draft, owner))
 
 
+def _goes_on(draft: Draft, key: str, scope: Scope) -> bool:
+    """Whether something else follows the main children of a flowable before its phases do: a wait, a look back."""
+    task = draft.node(draft.expect(key)).task
+    assert isinstance(task, Flowable)
+    failed = scope.broken or fails(scope.worst)
+    if isinstance(scope.shape, Wait) and not failed:
+        _wait(draft, key, scope.shape)
+        return True
+    if scope.count == 0 or not task.looks_back(failed):
+        return False
+    draft.busy += 1
+    draft.set_scope(key, replace(scope, phase="review"))
+    draft.ask(Evaluate(key, stage(scope)))
+    return True
+
+
+def stage(scope: Scope) -> int:
+    """Which look back it is, from 1."""
+    return max(scope.rounds, 1)
+
+
 def _following(scope: Scope) -> tuple[Phase, ...]:
     match scope.phase:
-        case "main" if scope.worst is State.FAILED:
+        case "main" | "review" if scope.worst is State.FAILED:
             return ("errors", "finally")
-        case "main" | "errors":
+        case "main" | "review" | "errors":
             return ("finally",)
         case _:
             return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.machine import attempts, children, ending, kill
+from engine.machine import attempts, children, ending, kill, rounds
 from engine.machine.draft import Draft
 from engine.model.commands import Run
 from engine.model.events import ResumeAsked, TimeCame
@@ -57,7 +57,7 @@ def release(draft: Draft, run: TaskRun, state: State, outputs: dict[str, Any]) -
 
 
 def time_came(draft: Draft, event: TimeCame) -> None:
-    """The time of a retry, or the end of a pause."""
+    """The time of a retry, the end of a pause, or another round of a loop."""
     run = draft.run(event.key)
     if run is None:
         return
@@ -65,3 +65,5 @@ def time_came(draft: Draft, event: TimeCame) -> None:
         attempts.try_again(draft, run)
     elif run.state is State.PAUSED and run.scope is not None:
         release(draft, run, State(getattr(run.scope.shape, "state", State.SUCCESS)), {})
+    elif run.state is State.RUNNING and rounds.due(run, event.attempt):
+        rounds.next_round(draft, run)

@@ -16,10 +16,10 @@ import msgspec
 from engine.errors import IllegalTransition
 from engine.machine import table
 from engine.machine.graph import Graph, Node
-from engine.model.commands import AnyCommand, Say
+from engine.model.commands import AnyCommand, Say, Tidy
 from engine.model.execution import ROOT, Execution, Moment, Phase, Scope, TaskRun, run_id, run_key
 from engine.model.state import State
-from engine.model.task import Level
+from engine.model.task import Flowable, Level
 
 replace = msgspec.structs.replace
 
@@ -35,7 +35,7 @@ class Draft:
         self.values = execution.values
         self.busy = execution.busy
         self.paused = execution.paused
-        self.count = len(execution.runs)
+        self.seq = execution.seq
         self.touched: set[str] = set()
         self.valued: set[str] = set()
         self.commands: list[AnyCommand] = []
@@ -62,7 +62,8 @@ class Draft:
     def all_runs(self) -> list[TaskRun]:
         """All task runs in order of creation."""
         keys = {*self.execution.runs, *self.touched}
-        return sorted((self.expect(key) for key in keys), key=lambda run: run.seq)
+        there = (self.run(key) for key in keys)
+        return sorted((run for run in there if run is not None), key=lambda run: run.seq)
 
     def expect(self, key: str) -> TaskRun:
         """The task run under `key`, which must be there."""
@@ -115,6 +116,10 @@ class Draft:
     def move_run(self, run: TaskRun, state: State, at: datetime | None = None, **fields: Any) -> TaskRun:
         """Move a task run to a state, setting other fields with it."""
         table.check(table.TASK_RUN, run.state, state, f"task run {run.key}")
+        if state.terminal:
+            task = self.node(run).task
+            if isinstance(task, Flowable) and task.shares_directory:
+                self.ask(Tidy(run.key))
         return self.put(replace(run, history=(*run.history, Moment(state, at or self.at)), **fields))
 
     def add_run(
@@ -122,13 +127,13 @@ class Draft:
     ) -> TaskRun:
         """Create the task run of a node."""
         key = run_key(node.task.id, path)
-        self.count += 1
+        self.seq += 1
         self.busy += 1
         return self.put(
             TaskRun(
                 key=key,
                 id=run_id(self.execution.id, key),
-                seq=self.count - 1,
+                seq=self.seq - 1,
                 task_id=node.task.id,
                 parent=owner,
                 phase=phase,
@@ -137,6 +142,14 @@ class Draft:
                 history=(Moment(State.CREATED, self.at),),
             )
         )
+
+    def drop(self, key: str) -> None:
+        """Forget a task run and, if it is a loop, what it went over."""
+        del self.runs[key]
+        self.touched.add(key)
+        if key in self.values:
+            self.values = self.values.delete(key)
+            self.valued.add(key)
 
     def keep_values(self, key: str, values: tuple[Any, ...]) -> None:
         """Keep what a loop goes over."""
@@ -168,6 +181,7 @@ class Draft:
             self.execution,
             runs=self.runs.finish(),
             values=self.values,
+            seq=self.seq,
             busy=self.busy,
             paused=self.paused,
             version=self.execution.version + 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.machine import children, ending
+from engine.machine import children, ending, rounds
 from engine.machine.draft import Draft
 from engine.model.commands import Stop, StopChild
 from engine.model.state import State
@@ -14,6 +14,17 @@ def stop_all(draft: Draft, state: State) -> None:
         draft.then(lambda: kill(draft))
     elif not draft.stopping:
         draft.change(ending=state)
+        let_go(draft)
+
+
+def let_go(draft: Draft) -> None:
+    """The end is decided: what only waits, for a person or for time, must not hold it up."""
+    for run in draft.all_runs():
+        if run.state is State.PAUSED:
+            draft.paused -= 1
+            children.end_run(draft, run, State.KILLED)
+        elif run.state is State.RUNNING and run.scope is not None and run.scope.phase == "between":
+            rounds.give_up(draft, run)
 
 
 def kill(draft: Draft, *, children_too: bool = True) -> None:
@@ -39,5 +50,7 @@ def kill(draft: Draft, *, children_too: bool = True) -> None:
         elif run.state is State.RUNNING and run.child and not children_too:
             draft.busy -= 1
             children.end_run(draft, run, State.KILLED)
+        elif run.state is State.RUNNING and run.scope and run.scope.phase in ("review", "between"):
+            rounds.give_up(draft, run)
         elif run.state is State.RUNNING and run.scope is None and run.attempts:
             draft.ask(StopChild(run.child.execution_id) if run.child else Stop(run.key, len(run.attempts)))

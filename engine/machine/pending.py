@@ -5,6 +5,7 @@ What lasts in the store beside the snapshot (timers, attempts that were handed t
 
 from __future__ import annotations
 
+from engine.machine.children import stage
 from engine.machine.graph import Graph
 from engine.model.commands import AnyCommand, Evaluate, Run
 from engine.model.execution import ROOT, Execution
@@ -19,6 +20,8 @@ def pending(graph: Graph, execution: Execution) -> list[AnyCommand]:
     commands: list[AnyCommand] = []
     open_runs = [run for run in execution.task_runs() if not run.state.terminal]
     for run in open_runs:
+        if run.scope is not None and run.scope.phase == "review":
+            commands.append(Evaluate(run.key, stage(run.scope)))
         if run.state is not State.CREATED:
             continue
         task = graph.nodes[run.task_id].task

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from engine.machine import attempts, children, control, ending, kill
+from engine.machine import attempts, children, control, ending, kill, rounds
 from engine.machine.draft import Draft
 from engine.machine.graph import Graph
 from engine.model.commands import AnyCommand
@@ -111,7 +111,9 @@ def _rendered(draft: Draft, event: Rendered) -> None:
         ending.outputs_rendered(draft, event.values, event.error)
         return
     run = draft.run(event.key)
-    if run is None or run.state is not State.CREATED:
+    if run is not None and event.stage:
+        rounds.looked_back(draft, run, event)
+    if run is None or event.stage or run.state is not State.CREATED:
         return
     if event.skipped:
         draft.busy -= 1

@@ -18,9 +18,14 @@ class Command(msgspec.Struct, frozen=True, tag=True):
 
 
 class Evaluate(Command, frozen=True):
-    """Render what a flowable asks for (under `ROOT`: the flow's outputs); answered by `Rendered`."""
+    """Render what a flowable asks for (under `ROOT`: the flow's outputs); answered by `Rendered`.
+
+    Args:
+        stage: 0 before its children begin; else it looks back on the round of that number, from 1.
+    """
 
     key: str
+    stage: int = 0
 
 
 class Run(Command, frozen=True):
@@ -41,6 +46,12 @@ class StopChild(Command, frozen=True):
     """Kill a child execution."""
 
     execution_id: str
+
+
+class Tidy(Command, frozen=True):
+    """Remove what a flowable that has ended kept outside for its children."""
+
+    key: str
 
 
 class Wake(Command, frozen=True):
@@ -71,4 +82,4 @@ class Ended(Command, frozen=True):
     state: State
 
 
-AnyCommand = Evaluate | Run | Stop | StopChild | Wake | Say | StartAgain | Ended
+AnyCommand = Evaluate | Run | Stop | StopChild | Tidy | Wake | Say | StartAgain | Ended

@@ -40,6 +40,7 @@ class Rendered(Event, frozen=True):
     """The properties that a flowable asked for (or, under `ROOT`, the flow's outputs) are rendered.
 
     Args:
+        stage: what it answers, see `Evaluate`.
         skipped: `runIf` was false.
         error: why it could not be rendered; empty when it could.
     """
@@ -48,6 +49,7 @@ class Rendered(Event, frozen=True):
     values: dict[str, Any] = {}
     skipped: bool = False
     error: str = ""
+    stage: int = 0
 
 
 class AttemptStarted(Event, frozen=True):
@@ -92,7 +94,7 @@ class ChildEnded(Event, frozen=True):
 
 
 class TimeCame(Event, frozen=True):
-    """The time that a task run waited for has come: a retry, the end of a pause."""
+    """The time that a task run waited for has come: a retry, the end of a pause, the next round of a loop."""
 
     key: str
     attempt: int

@@ -18,7 +18,7 @@ from engine.ids import derived_id
 from engine.model.shape import Sequence, Shape
 from engine.model.state import State
 
-Phase = Literal["main", "errors", "finally", "after"]
+Phase = Literal["main", "review", "between", "errors", "finally", "after"]
 ROOT = ""  # the key under which the flow itself owns its tasks
 
 
@@ -46,12 +46,15 @@ class Scope(msgspec.Struct, frozen=True):
 
     Args:
         shape: how the children of the present phase are walked.
-        phase: main children, then `errors` where they failed, then `finally`, then (flow only) `after`.
+        phase: main children, then `errors` where they failed, then `finally`, then (flow only) `after`. Some
+            flowables look back on their main children (`review`), and may begin another round after a time
+            (`between`).
         started: children (of an `Each`: iterations) begun in this phase.
         running: of these, the ones that have not ended.
         worst: the worst end of the main children; of later phases only what must lift it.
         broken: something failed in this phase, so that nothing new starts in it.
         count: how many children or iterations the phase has in all.
+        rounds: how often the main children were begun anew (`Repeat`).
     """
 
     shape: Shape = Sequence()
@@ -61,6 +64,7 @@ class Scope(msgspec.Struct, frozen=True):
     worst: State = State.SUCCESS
     broken: bool = False
     count: int = 0
+    rounds: int = 0
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -153,6 +157,7 @@ class Execution(msgspec.Struct, frozen=True):
         original_id: the first of a line of replays and retries.
         number: which try of the whole flow this is, from 1 (retries that create a new execution).
         first_created: when the first of these tries was created; none for the first.
+        seq: how many task runs it has had.
         busy: task runs that may still do something by themselves.
         paused: task runs that wait for a person or for time.
         held: a person paused the whole execution.
@@ -177,6 +182,7 @@ class Execution(msgspec.Struct, frozen=True):
     scope: Scope = Scope()
     runs: immutables.Map[str, TaskRun] = immutables.Map()
     values: immutables.Map[str, tuple[Any, ...]] = immutables.Map()
+    seq: int = 0
     busy: int = 0
     paused: int = 0
     held: bool = False

@@ -155,6 +155,20 @@ class InlineContext(Context, Protocol):
         ...
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """What a flowable says when it looks back on its main children.
+
+    Args:
+        outputs: added to its own.
+        again: seconds until it begins them anew; none: it does not.
+        error: why it fails although they did not; empty when it does not.
+    """
+
+    outputs: dict[str, Any] = {}
+    again: float | None = None
+    error: str = ""
+
+
 class Task(Document):
     """The properties every task has (dialect, section 1.4)."""
 
@@ -182,6 +196,8 @@ class Flowable(Task):
     """A task with children. Subclasses say which children there are and pick a shape; nothing else."""
 
     kind: ClassVar[str] = "flowable"
+    shares_directory: ClassVar[bool] = False  # its children work in one directory, which goes when it ends
+    encloses: ClassVar[bool] = False  # in one iteration, children see each other's outputs without its value
 
     def branches(self) -> Mapping[str, Sequence[Task]]:
         """Every list of children by the name of its branch, `errors` and `finally` among them."""
@@ -198,6 +214,23 @@ class Flowable(Task):
     def outputs(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that follow from the rendered `evaluates()`."""
         return {}
+
+    def looks_back(self, failed: bool) -> bool:
+        """Whether it wants to look back on its main children, now that they have ended, or failed."""
+        return False
+
+    def reviews(self) -> Mapping[str, Any]:
+        """The properties that have to be rendered, typed, before it does."""
+        return {}
+
+    def review(self, values: Mapping[str, Any], rounds: int, seconds: float) -> Verdict:
+        """Look back, given the rendered `reviews()`. Raises UserError, which fails it.
+
+        Args:
+            rounds: how often its main children have run.
+            seconds: since it was created.
+        """
+        raise NotImplementedError
 
     def tolerates(self) -> bool:
         """Whether failing children end as a WARNING (`core.flow.AllowFailure`)."""

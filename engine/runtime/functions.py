@@ -156,9 +156,9 @@ class Functions:
 
     def current_each_output(self, outputs: Any) -> Any:
         """The outputs of a sibling task in the same iteration, without naming the values around it."""
-        path = list(self._here.path) if self._here else []
-        while isinstance(outputs, ByValue) and path:
-            outputs = outputs.at(path.pop(0))
+        path = self._here.path if self._here else ()
+        while isinstance(outputs, ByValue) and len(outputs.path) < len(path):
+            outputs = outputs.at(path[len(outputs.path)])
         return outputs
 
     def iteration_output(self, outputs: Any, number: int) -> Any:

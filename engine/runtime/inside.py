@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine import expressions, ids
 from engine.errors import ExpressionError, HeadwaterError
 from engine.machine.graph import Graph
-from engine.model.commands import Run
+from engine.model.commands import Evaluate, Run
 from engine.model.events import AttemptEnded, ChildStarted, Rendered
 from engine.model.execution import ROOT, Caller, Cause, Child, Execution, TaskRun
 from engine.model.inputs import read_outputs
@@ -35,8 +35,9 @@ def told(error: Exception) -> str:
     return f"Headwater made a mistake here: {type(error).__name__}"
 
 
-def evaluate(turn: Turn, execution_id: str, key: str) -> None:
+def evaluate(turn: Turn, execution_id: str, command: Evaluate) -> None:
     """Render what a flowable asks for, or the flow's outputs."""
+    key = command.key
     execution = turn.get(execution_id)
     assert execution is not None
     graph = turn.library.graph(execution.flow)
@@ -44,8 +45,8 @@ def evaluate(turn: Turn, execution_id: str, key: str) -> None:
         turn.deliver(execution_id, _outputs(turn, graph, execution))
         return
     run = execution.runs.get(key)
-    if run is not None and run.state is State.CREATED:
-        turn.deliver(execution_id, _properties(turn, graph, execution, run))
+    if run is not None and run.state is (State.RUNNING if command.stage else State.CREATED):
+        turn.deliver(execution_id, _properties(turn, graph, execution, run, command.stage))
 
 
 def _outputs(turn: Turn, graph: Graph, execution: Execution) -> Rendered:
@@ -57,19 +58,21 @@ def _outputs(turn: Turn, graph: Graph, execution: Execution) -> Rendered:
     return Rendered(turn.at, ROOT, values)
 
 
-def _properties(turn: Turn, graph: Graph, execution: Execution, run: TaskRun) -> Rendered:
+def _properties(turn: Turn, graph: Graph, execution: Execution, run: TaskRun, stage: int) -> Rendered:
     task = graph.nodes[run.task_id].task
     assert isinstance(task, Flowable)
     scope = scope_of(turn.around, graph, execution, run)
     try:
-        if task.run_if != "true" and not expressions.truthy(expressions.render_deep(task.run_if, scope)):
+        run_if = "true" if stage else task.run_if
+        if run_if != "true" and not expressions.truthy(expressions.render_deep(run_if, scope)):
             return Rendered(turn.at, run.key, skipped=True)
+        wanted = task.reviews() if stage else task.evaluates()
         values: dict[str, Any] = {
-            name: expressions.render_deep(template, scope) for name, template in task.evaluates().items()
+            name: expressions.render_deep(template, scope) for name, template in wanted.items()
         }
     except Exception as error:
-        return Rendered(turn.at, run.key, error=turn.around.masker.text(told(error)))
-    return Rendered(turn.at, run.key, values)
+        return Rendered(turn.at, run.key, error=turn.around.masker.text(told(error)), stage=stage)
+    return Rendered(turn.at, run.key, values, stage=stage)
 
 
 def run(turn: Turn, execution_id: str, command: Run) -> None:

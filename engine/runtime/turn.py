@@ -26,6 +26,7 @@ from engine.model.commands import (
     StartAgain,
     Stop,
     StopChild,
+    Tidy,
     Wake,
 )
 from engine.model.events import (
@@ -168,14 +169,16 @@ class Turn:
     def perform(self, execution_id: str, command: AnyCommand) -> None:
         """Carry out a command, or put it into the batch for after the commit."""
         match command:
-            case Evaluate(key=key):
-                inside.evaluate(self, execution_id, key)
+            case Evaluate():
+                inside.evaluate(self, execution_id, command)
             case Run():
                 inside.run(self, execution_id, command)
             case Stop(key=key, attempt=attempt):
                 self.outward.stops.append(work_id(execution_id, key, attempt))
             case StopChild(execution_id=child):
                 self.deliver(child, KillAsked(self.at))
+            case Tidy(key=key):
+                self.put_work(Work(f"{execution_id}/{key}/tidy", execution_id, command=command))
             case Wake(key=key, attempt=attempt, at=at):
                 event = TimeCame(at, key, attempt)
                 self.put_work(Work(timer_id(execution_id, key, attempt), execution_id, event=event, due=at))

@@ -13,7 +13,9 @@ from typing import Any
 
 from engine.machine.graph import Graph, Node
 from engine.model.execution import Execution, TaskRun, run_key
-from engine.model.shape import Each
+from engine.model.task import Flowable
+
+_ONCE = frozenset({"errors", "finally"})  # branches that a loop walks once, not for each of its values
 
 
 def iso(at: datetime) -> str:
@@ -39,6 +41,7 @@ class ByTask(Mapping[str, Any]):
         self._execution = execution
         self._here = here
         self._pick = pick
+        self._inside: frozenset[str] | None = None
 
     def __getitem__(self, task_id: str) -> Any:
         if task_id not in self._graph.nodes:
@@ -64,12 +67,29 @@ class ByTask(Mapping[str, Any]):
             run = self._execution.runs.get(run_key(node.task.id, path))
             if run is None or run.scope is None:
                 raise KeyError(task_id)
-            if isinstance(run.scope.shape, Each):
-                return ByValue(self, task_id, around[depth + 1 :], path, run.key)
+            inner = around[depth + 1] if depth + 1 < len(around) else self._graph.nodes[task_id]
+            if inner.branch in _ONCE:
+                continue
+            if run.key in self._execution.values:
+                if not self._encloses(node, path):
+                    return ByValue(self, task_id, around[depth + 1 :], path, run.key)
+                assert self._here is not None
+                path = self._here.path[: len(path) + 1]
+            elif run.scope.rounds:
+                path = (*path, run.scope.rounds - 1)
         run = self._execution.runs.get(run_key(task_id, path))
         if run is None:
             raise KeyError(task_id)
         return run.outputs if self._pick == "outputs" else {"state": str(run.state)}
+
+    def _encloses(self, loop: Node, path: tuple[int, ...]) -> bool:
+        """Whether whoever looks is in an iteration of that loop, and the loop shows it just that iteration."""
+        here = self._here
+        if here is None or not isinstance(loop.task, Flowable) or not loop.task.encloses:
+            return False
+        if self._inside is None:
+            self._inside = frozenset(node.task.id for node in self._graph.ancestors(here.task_id))
+        return loop.task.id in self._inside and len(here.path) > len(path) and here.path[: len(path)] == path
 
     def values_of(self, loop: str) -> tuple[Any, ...]:
         """What the loop under that key goes over."""
@@ -98,16 +118,16 @@ class ByValue(Mapping[str, Any]):
         self._owner = owner
         self._task_id = task_id
         self._around = around
-        self._path = path
+        self.path = path
         self._loop = loop
 
     def __getitem__(self, value: str) -> Any:
-        number = self._owner.index_of(self._loop, self._path, text(value))
+        number = self._owner.index_of(self._loop, self.path, text(value))
         return self.at(number)
 
     def at(self, number: int) -> Any:
         """What it has at an iteration, by number from 0. Raises KeyError."""
-        return self._owner._level(self._task_id, self._around, (*self._path, number))
+        return self._owner._level(self._task_id, self._around, (*self.path, number))
 
     def __iter__(self) -> Iterator[str]:
         for number, value in enumerate(self._owner.values_of(self._loop)):

@@ -26,7 +26,7 @@ def _listed(value: Any) -> Any:
 class Pause(Block):
     """Waits until somebody resumes it, or `pauseDuration` is over; `behavior` says how it then ends.
 
-    With `timeout` and no `pauseDuration` it fails when nobody came in time.
+    With `timeout` and no `pauseDuration` it fails when nobody came in time. `onPause` runs before the wait begins.
     """
 
     pause_duration: DurationText | None = Field(
@@ -49,11 +49,12 @@ class Pause(Block):
     def shape(self, values: Mapping[str, Any]) -> shape.Shape:
         """A wait. Raises UserError when a duration makes no sense."""
         branch = "tasks" if self.tasks else ""
+        first = "onPause" if self.on_pause else ""
         if "pauseDuration" in values:
-            return shape.Wait(_positive(values["pauseDuration"]), _STATES[self.behavior], branch)
+            return shape.Wait(_positive(values["pauseDuration"]), _STATES[self.behavior], branch, first)
         if "timeout" in values:
-            return shape.Wait(_positive(values["timeout"]), "FAILED", branch)
-        return shape.Wait(branch=branch)
+            return shape.Wait(_positive(values["timeout"]), "FAILED", branch, first)
+        return shape.Wait(branch=branch, first=first)
 
 
 class Sleep(Inline):

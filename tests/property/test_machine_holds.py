@@ -54,7 +54,11 @@ _flags = st.fixed_dictionaries(
     },
 )
 _leaf = st.builds(lambda flags: {"type": "core.log.Log", "message": "x", **flags}, _flags)
-_pause = st.just({"type": "core.flow.Pause"}) | st.just({"type": "core.flow.Pause", "pauseDuration": "PT1S"})
+_pause = st.builds(
+    lambda wait, first: {"type": "core.flow.Pause", **wait, **first},
+    st.sampled_from([{}, {"pauseDuration": "PT1S"}]),
+    st.one_of(st.just({}), st.builds(lambda task: {"onPause": task}, _leaf)),
+)
 
 
 def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
@@ -91,6 +95,20 @@ def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
             st.integers(0, 3),
         ),
         st.builds(lambda tasks: {"type": "core.flow.AllowFailure", "tasks": tasks}, some),
+        st.builds(
+            lambda tasks, more, n, fail: {
+                "type": "core.flow.LoopUntil",
+                "tasks": tasks,
+                "condition": False,
+                "checkFrequency": {"interval": "PT1S", "maxIterations": n},
+                "failOnMaxReached": fail,
+                **more,
+            },
+            some,
+            handlers,
+            st.integers(1, 3),
+            st.booleans(),
+        ),
         st.builds(
             lambda tasks: {
                 "type": "core.flow.Dag",
@@ -171,8 +189,8 @@ class World:
         del self.waiting[index]
         self.at += timedelta(seconds=1)
         match command:
-            case Evaluate(key=key):
-                self.take(Rendered(self.at, key, self._values(key)))
+            case Evaluate(key=key, stage=stage):
+                self.take(Rendered(self.at, key, self._values(key, stage), stage=stage))
             case Run(key=key, attempt=attempt):
                 if self.draw(st.booleans()):
                     self.take(AttemptStarted(self.at, key, attempt))
@@ -187,12 +205,12 @@ class World:
             case Wake(key=key, attempt=attempt, at=at):
                 self.take(TimeCame(max(at, self.at), key, attempt))
 
-    def _values(self, key: str) -> dict[str, Any]:
-        if key == ROOT:
+    def _values(self, key: str, stage: int) -> dict[str, Any]:
+        if key == ROOT or key not in self.execution.runs:
             return {}
         task = self.graph.nodes[self.execution.runs[key].task_id].task
         assert isinstance(task, Flowable)
-        return dict(task.evaluates())
+        return dict(task.reviews() if stage else task.evaluates())
 
 
 @settings(max_examples=200, deadline=None)
