@@ -142,9 +142,16 @@ def _row(document: Any) -> tuple[str, ...]:
         f"{document['namespace']}.{document['flowId']}",
         f"{_symbol(state['current'])} {state['current']}",
         day_and_minute(datetime.fromisoformat(state["startDate"])),
-        state.get("duration", ""),
+        _took(state.get("duration")),
         document.get("commit", "")[:7],
     )
+
+
+def _took(duration: str | None) -> str:
+    from engine.model.duration import seconds_of
+    from reconciler.status.symbols import length
+
+    return length(seconds_of(duration)) if duration else ""
 
 
 def _symbol(state: str) -> str:
