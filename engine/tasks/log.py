@@ -14,7 +14,8 @@ from engine.model.task import Context, Instant, Level, Metric, TaskResult
 _LEVELS: tuple[Level, ...] = get_args(Level)
 
 
-def _level(name: str) -> Level:
+def level_named(name: str) -> Level:
+    """The log level of a name, in letters of any case. Raises UserError."""
     for level in _LEVELS:
         if level == name.strip().upper():
             return level
@@ -24,7 +25,7 @@ def _level(name: str) -> Level:
 def _known(name: str) -> str:
     if "{{" not in name:
         try:
-            return _level(name)
+            return level_named(name)
         except UserError as error:
             raise ValueError(str(error)) from None
     return name
@@ -42,7 +43,7 @@ class Log(Instant):
 
     def run(self, context: Context) -> TaskResult:
         """Write; no outputs."""
-        level = _level(context.render(self.level))
+        level = level_named(context.render(self.level))
         messages = [self.message] if isinstance(self.message, str) else self.message
         for message in messages:
             context.log(level, context.render(message))
@@ -71,7 +72,7 @@ class Echo(Instant):
 
     def run(self, context: Context) -> TaskResult:
         """Write; no outputs."""
-        context.log(_level(context.render(self.level)), context.render(self.format))
+        context.log(level_named(context.render(self.level)), context.render(self.format))
         return TaskResult()
 
 
