@@ -67,3 +67,19 @@ def canonical(written: str) -> Name:
     ):
         return Name(short.removesuffix("Condition"), True)
     return Name(short, outdated)
+
+
+def spellings(short: str) -> tuple[str, ...]:
+    """Every way to write the type of a short form: the present ones first, then the outdated ones, by name."""
+    classes = [short, *(old for old, new in OLD_CLASSES.items() if new == short)]
+    if short.startswith("core.condition."):
+        classes.append(short + "Condition")
+    packages = [
+        old + name.removeprefix(new)
+        for name in classes
+        for old, new in OLD_PACKAGES.items()
+        if name.startswith(new)
+    ]
+    written = {form for name in (*classes, *packages) for form in (name, PREFIX + name)}
+    meant = [form for form in written if canonical(form).short == short]
+    return tuple(sorted(meant, key=lambda form: (canonical(form).outdated, form)))

@@ -8,7 +8,6 @@ Everything it says comes from docstrings, field types and defaults; a test keeps
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from engine.model.state import State
 from engine.model.task import Task
 from engine.model.trigger import Trigger
 from engine.plugins import registry
+from engine.spec.docstrings import about, summary
 from headwater import sections
 from headwater.cli import app
 from headwater.settings import Settings
@@ -81,17 +81,7 @@ def _table(
 
 
 def _about(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstring's `Args:` say of each field; `a, b: …` counts for both."""
-    text = inspect.cleandoc(model.__doc__ or "").partition("Args:\n")[2]
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        if match := re.match(r"^    (\w+(?:, \w+)*): (.*)$", line):
-            names = match[1].split(", ")
-            found.update(dict.fromkeys(names, match[2]))
-        elif line.startswith("        "):
-            found.update({name: f"{found[name]} {line.strip()}" for name in names})
-    return {name: value.replace("|", "\\|") for name, value in found.items()}
+    return {name: value.replace("|", "\\|") for name, value in about(model).items()}
 
 
 _WORDS: dict[Any, str] = {
@@ -165,7 +155,7 @@ def _types(group: str, base: type[BaseModel]) -> Iterator[str]:
         if found is None:
             continue
         yield f"\n## `{name}`\n"
-        yield inspect.cleandoc(found.__doc__ or "").partition("\n\nArgs:")[0] + "\n"
+        yield summary(found) + "\n"
         yield from _table(found, "property", by_alias=True, without=common)
     yield "\n## Common properties\n"
     yield from _table(base, "property", by_alias=True)

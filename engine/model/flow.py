@@ -114,6 +114,30 @@ class Flow(Document):
     """What one flow file says.
 
     Validate with `context={"types": registry}` (see `engine.model.types`).
+
+    Args:
+        id: names the flow in its namespace.
+        namespace: where it belongs; dots make a hierarchy.
+        revision: read and not used: Git counts the revisions.
+        description: for people, Markdown.
+        labels: copied to every execution.
+        inputs: what an execution may be given.
+        variables: seen as `vars.*`; templates in them are rendered by `render(vars.x)` only.
+        tasks: what is done, one after the other.
+        errors: done when one of the tasks has failed.
+        finally_: done in any case, before the execution ends.
+        after_execution: done once the execution has ended; cannot change how.
+        listeners: outdated; use `afterExecution`.
+        triggers: what starts it by itself.
+        plugin_defaults: properties for every task, trigger or condition whose `type` begins so.
+        outputs: rendered when it ends; what a calling flow gets.
+        concurrency: how many executions may run at once, and what happens to one more.
+        retry: of every task that has none of its own, or of the whole execution.
+        sla: promises, and what happens when one is broken.
+        checks: asked before an execution is created.
+        quotas: how many executions may be created within a time.
+        disabled: nothing starts it.
+        draft: nothing but a person starts it.
     """
 
     id: Text = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$", min_length=1, max_length=100)

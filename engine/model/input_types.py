@@ -166,6 +166,10 @@ TYPES: dict[str, type[Input]] = {
 }
 
 
+OLD_TYPES = {"ENUM": "SELECT", "BOOLEAN": "BOOL"}
+"""Outdated names of input types, and what replaced them."""
+
+
 def check_type(value: Any) -> str:
     """The name of an input type as it stands in the table. Raises an error that offers the nearest one."""
     if isinstance(value, str) and value in TYPES:

@@ -59,7 +59,17 @@ class DependsOn(Document):
 
 
 class Input(Document):
-    """What all inputs have in common."""
+    """What all inputs have in common.
+
+    Args:
+        id: names the value: `inputs.<id>`; dots nest.
+        type: of the value.
+        description, display_name: for people.
+        required: an execution is refused without a value.
+        defaults: the value when none is given; may be an expression.
+        prefill: what a form shows at first; may be cleared, unlike `defaults`.
+        depends_on: other inputs, and a condition on them under which this one is asked for.
+    """
 
     secret: ClassVar[bool] = False
 

@@ -170,7 +170,25 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Task(Document):
-    """The properties every task has (dialect, section 1.4)."""
+    """The properties every task has (dialect, section 1.4).
+
+    Args:
+        id: names the task in its flow, and its outputs for the tasks behind it: `outputs.<id>`.
+        type: what the task does.
+        version: of the plugin; read and not used: what is installed is what runs.
+        description: for people, Markdown.
+        retry: when and how often a failed attempt is repeated.
+        timeout: how long one attempt may take, such as `PT5M`.
+        disabled: leave the task out.
+        run_if: an expression; the task is skipped when it gives false, 0, an empty text or null.
+        allow_failure: a failure is a warning, and the flow goes on.
+        allow_warning: a warning is a success.
+        log_level: log lines below it are dropped.
+        log_to_file: read and not used: logs go where all logs go.
+        worker_group, worker_selector: read and not used; a task's runner says where it runs.
+        task_cache: read and not used.
+        assets: read and not used.
+    """
 
     kind: ClassVar[str] = "abstract"
 

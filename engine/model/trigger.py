@@ -33,7 +33,22 @@ def _named(value: Any) -> Any:
 
 
 class Trigger(Document):
-    """The properties every trigger has (dialect, section 3.1)."""
+    """The properties every trigger has (dialect, section 3.1).
+
+    Args:
+        id: names the trigger in its flow.
+        type: what it fires on.
+        version: of the plugin; read and not used: what is installed is what runs.
+        description: for people, Markdown.
+        conditions: all of them have to hold before it fires.
+        when: an expression that has to be true before it fires.
+        disabled: the trigger never fires.
+        inputs: of the executions it starts; values are rendered, `trigger.*` is what it saw.
+        labels: of the executions it starts.
+        log_level: log lines below it are dropped.
+        stop_after: when an execution of it ends in one of these states, the trigger is switched off.
+        allow_concurrent: it may fire while an execution of it runs.
+    """
 
     kind: ClassVar[str] = "abstract"
 

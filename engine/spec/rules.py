@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from engine.model.input_types import OLD_TYPES
 from engine.spec.marks import Path
 from engine.type_names import PREFIX, canonical
 
@@ -29,7 +30,6 @@ _RESERVED = frozenset(
 _BRANCHES = frozenset({"tasks", "errors", "finally", "then", "else", "defaults", "afterExecution"})
 _OLD_PROPERTIES = {"taskDefaults": "pluginDefaults", "listeners": "afterExecution"}
 _NARROWING = ("conditions", "preconditions", "dependsOn", "when")
-_OLD_INPUT_TYPES = {"ENUM": "SELECT", "BOOLEAN": "BOOL"}
 
 
 class Finding(NamedTuple):
@@ -67,10 +67,8 @@ def warnings(data: Mapping[str, Any]) -> Iterator[Finding]:
     for path, each in _inputs(_items(data, "inputs")):
         if "name" in each and "id" not in each:
             yield Finding((*path, "name"), "`name` is outdated; use `id`", key=True)
-        if isinstance(each.get("type"), str) and each["type"] in _OLD_INPUT_TYPES:
-            yield Finding(
-                (*path, "type"), f"`{each['type']}` is outdated; use `{_OLD_INPUT_TYPES[each['type']]}`"
-            )
+        if isinstance(each.get("type"), str) and each["type"] in OLD_TYPES:
+            yield Finding((*path, "type"), f"`{each['type']}` is outdated; use `{OLD_TYPES[each['type']]}`")
     for path, trigger in _items(data, "triggers"):
         if _is(trigger, "core.trigger.Flow") and not any(trigger.get(key) for key in _NARROWING):
             yield Finding(path, "this trigger fires after every execution of every flow; add `preconditions`")
