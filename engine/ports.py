@@ -128,6 +128,7 @@ class Batch:
         fires: an already known one is a StoreConflict.
         reports: (topic, key) of what to tell the outside world.
         deliveries: (source, delivery id) of webhook deliveries that are done.
+        documents: JSON values by (space, key); none removes one.
     """
 
     executions: dict[str, Execution] = field(default_factory=dict)
@@ -141,6 +142,7 @@ class Batch:
     fires: list[Fire] = field(default_factory=list)
     reports: set[tuple[str, str]] = field(default_factory=set)
     deliveries: set[tuple[str, str]] = field(default_factory=set)
+    documents: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
@@ -153,6 +155,7 @@ class Batch:
             or self.fires
             or self.reports
             or self.deliveries
+            or self.documents
         )
 
 

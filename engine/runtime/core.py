@@ -198,8 +198,8 @@ class Core:
         return answers
 
     def _work_off(self, turn: Turn, until: float) -> None:
-        while turn.queue and len(turn.batch.events) < _EVENTS and time.monotonic() < until:
-            execution_id, command = turn.queue.popleft()
+        while turn.ends or (turn.queue and len(turn.batch.events) < _EVENTS and time.monotonic() < until):
+            execution_id, command = (turn.ends or turn.queue).popleft()
             _guarded(partial(turn.perform, execution_id, command))
 
     def _again(self, turn: Turn, messages: list[_Message], error: HeadwaterError) -> list[_Message]:

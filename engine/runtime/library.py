@@ -11,6 +11,7 @@ from engine.model.execution import FlowRef
 from engine.model.flow import Flow
 from engine.model.records import FlowVersion
 from engine.ports import Store
+from engine.runtime.hearers import Hearers
 
 _KEPT = 2000  # graphs; a daemon with more busy flows than this compiles some of them again
 
@@ -27,6 +28,7 @@ class Library:
         self._store = store
         self._compile = compile
         self._graphs: OrderedDict[tuple[str, str, int], Graph] = OrderedDict()
+        self.hearers = Hearers()
 
     def graph(self, ref: FlowRef) -> Graph:
         """The graph of the version an execution is pinned to."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from engine.errors import HeadwaterError
 from engine.machine.pending import pending
 from engine.model.events import ChildEnded
 from engine.model.execution import Execution
 from engine.model.records import Query, Work
 from engine.model.state import TERMINAL, State
-from engine.runtime import scheduler
+from engine.runtime import endings, scheduler
 from engine.runtime.core import Core
 from engine.runtime.live import finished
 from engine.runtime.turn import Turn
+from engine.type_names import canonical
 
+log = logging.getLogger(__name__)
+FLOW_TRIGGER = "core.trigger.Flow"
 _PAGE = 500
 _OPEN = tuple(state for state in State if state not in TERMINAL)
 
@@ -24,6 +29,7 @@ def recover(core: Core) -> list[Work]:
         the work and timers to hand out once it has.
     """
     store = core.around.store
+    _listen(core)
     work = store.work()
     ids = {each.execution_id for each in work}
     offset = 0
@@ -43,6 +49,18 @@ def recover(core: Core) -> list[Work]:
     return work
 
 
+def _listen(core: Core) -> None:
+    """Find the Flow triggers of live flows; only flows that have one are compiled."""
+    states = core.around.store.triggers()
+    for name in {
+        (state.namespace, state.flow_id) for state in states if canonical(state.type).short == FLOW_TRIGGER
+    }:
+        try:
+            core.library.hearers.put(core.library.live(*name)[1].flow)
+        except HeadwaterError as error:
+            log.warning("the Flow triggers of %s.%s do not fire: %s", *name, error)
+
+
 def _to_start_again(work: list[Work], execution_id: str) -> bool:
     return any(each.execution_id == execution_id and each.command is not None for each in work)
 
@@ -59,7 +77,7 @@ def _ask(core: Core, execution: Execution, under_way: set[str]) -> None:
 
 
 def catch_up(turn: Turn) -> None:
-    """In the first turn: tell callers of children that ended unheard, and see to schedules missed meanwhile."""
+    """In the first turn: tell callers of children that ended unheard, fill free slots, see to missed schedules."""
     for execution in list(turn.live.executions.values()):
         for run in execution.task_runs():
             if run.child is None or run.state is not State.RUNNING:
@@ -71,4 +89,6 @@ def catch_up(turn: Turn) -> None:
                     execution.id,
                     ChildEnded(turn.at, run.key, attempt, child.id, child.state, child.outputs),
                 )
+    for name in {(each.flow.namespace, each.flow.id) for each in turn.live.executions.values()}:
+        endings.next_queued(turn, *name)
     scheduler.recover(turn)

@@ -17,13 +17,11 @@ from engine import expressions
 from engine.errors import HeadwaterError
 from engine.ids import derived_id
 from engine.machine import schedule
-from engine.model.events import Refused
-from engine.model.execution import Cause, Execution, Moment
+from engine.model.execution import Cause, Execution
 from engine.model.flow import Flow
 from engine.model.records import Deployment, Fire, FlowVersion, TriggerState
-from engine.model.state import State
 from engine.model.trigger import Schedulable, Trigger
-from engine.runtime import births
+from engine.runtime import births, endings, reacting
 from engine.runtime.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -82,26 +80,9 @@ def _start(turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime
         )
         execution = turn.submit(wish)
     except HeadwaterError as error:
-        execution = _failed(turn, version, cause, identity, str(error))
+        execution = turn.refuse(version, cause, identity, str(error))
     turn.batch.fires.append(Fire(version.namespace, version.id, trigger.id, due, execution.id))
     return execution
-
-
-def _failed(turn: Turn, version: FlowVersion, cause: Cause, identity: str, why: str) -> Execution:
-    """A FAILED execution, so that a due time that could not start one is seen (dialect, section 3.2)."""
-    execution = Execution(
-        id=identity,
-        flow=births.ref_of(turn.around.store, version),
-        history=(Moment(State.CREATED, turn.at),),
-        cause=cause,
-        labels={births.CORRELATION: identity},
-        original_id=identity,
-    )
-    turn.batch.executions[identity] = execution
-    turn.batch.bases[identity] = 0
-    turn.deliver(identity, Refused(turn.at, State.FAILED, turn.around.masker.text(why)))
-    turn.batch.reports.add(("execution", identity))
-    return turn.batch.executions[identity]
 
 
 def _renderer(turn: Turn, version: FlowVersion, variables: Mapping[str, Any]) -> Any:
@@ -187,6 +168,7 @@ def deploy(
     for version, each in zip(versions[:_READY], changed, strict=False):
         turn.library.keep(version, each.flow)
     store.put("heads", {source: commit})
+    _live(turn, changed, removed)
     for namespace, flow_id in [*removed, *((each.namespace, each.id) for each in versions)]:
         turn.batch.reports.add(("flow", f"{namespace}/{flow_id}"))
     return True
@@ -194,6 +176,20 @@ def deploy(
 
 def _triggers(turn: Turn, flow: Flow) -> dict[str, TriggerState]:
     return {state.trigger_id: state for state in turn.around.store.triggers(flow.namespace, flow.id)}
+
+
+def _live(turn: Turn, changed: Sequence[Deployment], removed: Sequence[tuple[str, str]]) -> None:
+    """Let everything else that follows live flows know of a change of them."""
+    hearers = turn.library.hearers
+    for each in changed:
+        name = (each.flow.namespace, each.flow.id)
+        before = hearers.own(*name)
+        hearers.put(each.flow)
+        reacting.forget(turn, before, hearers.own(*name))
+        endings.next_queued(turn, *name)
+    for name in removed:
+        reacting.forget(turn, hearers.own(*name), ())
+        hearers.drop(*name)
 
 
 def _version(turn: Turn, source: str, commit: str, each: Deployment, last: int) -> FlowVersion:

@@ -11,11 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-import msgspec
-
-from engine import ids
-from engine.errors import HeadwaterError
 from engine.machine.step import Transition, step
 from engine.model.commands import (
     AnyCommand,
@@ -33,18 +30,17 @@ from engine.model.events import (
     AnyEvent,
     AttemptEnded,
     Begun,
-    ChildEnded,
     KillAsked,
     Quarantined,
     Queued,
     Refused,
     TimeCame,
 )
-from engine.model.execution import ROOT, Execution
-from engine.model.records import LogEntry, Work
+from engine.model.execution import ROOT, Cause, Execution, Moment
+from engine.model.records import FlowVersion, LogEntry, Work
 from engine.model.state import State
 from engine.ports import Batch
-from engine.runtime import births, inside
+from engine.runtime import births, endings, inside
 from engine.runtime.library import Library
 from engine.runtime.live import Live
 from engine.runtime.surroundings import Surroundings
@@ -81,6 +77,7 @@ class Turn:
         self.batch = Batch()
         self.outward = Outward()
         self.queue: deque[Asked] = deque(queue)
+        self.ends: deque[Asked] = deque()
 
     # Executions
 
@@ -91,6 +88,12 @@ class Turn:
             or self.live.executions.get(execution_id)
             or self.around.store.execution(execution_id)
         )
+
+    def document(self, space: str, key: str) -> Any | None:
+        """A JSON value of the store as this turn has it."""
+        if (space, key) in self.batch.documents:
+            return self.batch.documents[space, key]
+        return self.around.store.get(space, key)
 
     def submit(self, wish: births.Submission) -> Execution:
         """Create the execution that is wished for, and begin it as far as its concurrency limit lets it.
@@ -124,6 +127,25 @@ class Turn:
                     event = Refused(self.at, State.FAILED, full)
         self.deliver(execution.id, event)
         return self.batch.executions[execution.id]
+
+    def refuse(
+        self, version: FlowVersion, cause: Cause, identity: str, why: str, correlation: str | None = None
+    ) -> Execution:
+        """A FAILED execution, so that a trigger that could not start one is seen (dialect, 3.2 and 3.4)."""
+        if (known := self.get(identity)) is not None:
+            return known
+        self.batch.executions[identity] = Execution(
+            id=identity,
+            flow=births.ref_of(self.around.store, version),
+            history=(Moment(State.CREATED, self.at),),
+            cause=cause,
+            labels={births.CORRELATION: correlation or identity},
+            original_id=identity,
+        )
+        self.batch.bases[identity] = 0
+        self.batch.reports.add(("execution", identity))
+        self.deliver(identity, Refused(self.at, State.FAILED, self.around.masker.text(why)))
+        return self.batch.executions[identity]
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
         """Step an execution over an event and take up what follows."""
@@ -162,7 +184,10 @@ class Turn:
             batch.valued.setdefault(after.id, set()).update(transition.valued)
         if after.state is not before.state:
             batch.reports.add(("execution", after.id))
-        self.queue.extend((after.id, command) for command in transition.commands)
+        for command in transition.commands:
+            # What an end sets off is nowhere else to be found once the end is durable: it never waits for another turn.
+            place = self.ends if isinstance(command, Ended) else self.queue
+            place.append((after.id, command))
 
     # Commands
 
@@ -187,7 +212,7 @@ class Turn:
             case Say(key=key, level=level, message=message):
                 self._say(execution_id, key, level, message)
             case Ended(state=state):
-                self._ended(execution_id, state)
+                endings.ended(self, execution_id, state)
 
     def put_work(self, work: Work) -> None:
         """Keep work until it is done, and hand it out after the commit."""
@@ -209,43 +234,6 @@ class Turn:
                 attempt=len(run.attempts) if run else 0,
             )
         )
-
-    def _ended(self, execution_id: str, state: State) -> None:
-        execution = self.get(execution_id)
-        assert execution is not None
-        self.outward.ended.append(execution)
-        if execution.caller is not None and state is not State.RETRIED:
-            caller = execution.caller
-            outputs = execution.outputs
-            self.deliver(
-                caller.execution_id,
-                ChildEnded(self.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()),
-            )
-        self._unlock(execution)
-        self._next_queued(execution)
-
-    def _unlock(self, execution: Execution) -> None:
-        """Let the trigger fire again that waited for this execution to end (dialect, section 3.1)."""
-        if execution.cause is None:
-            return
-        for state in self.around.store.triggers(execution.flow.namespace, execution.flow.id):
-            held = self.batch.triggers.get((state.namespace, state.flow_id, state.trigger_id), state)
-            if held is not None and held.execution_id == execution.id:
-                key = (held.namespace, held.flow_id, held.trigger_id)
-                self.batch.triggers[key] = msgspec.structs.replace(held, execution_id=None)
-
-    def _next_queued(self, execution: Execution) -> None:
-        name = execution.flow.name
-        waiting = self.live.queued(name, self.batch.executions)
-        if waiting is None:
-            return
-        try:
-            _, graph = self.library.live(execution.flow.namespace, execution.flow.id)
-        except HeadwaterError:
-            graph = self.library.graph(execution.flow)
-        limit = graph.flow.concurrency
-        if limit is None or self.live.running(name, self.batch.executions) < limit.limit:
-            self.deliver(waiting, Begun(self.at))
 
     def start_again(self, execution_id: str) -> None:
         """The time has come for the next try of a whole flow."""

@@ -13,7 +13,7 @@ from engine.errors import StoreConflict
 from engine.model.execution import Execution
 from engine.model.records import TriggerState
 from engine.ports import Batch
-from engine.store import codec
+from engine.store import codec, outbox
 
 Row = tuple[Any, ...]
 
@@ -34,6 +34,10 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
         write_triggers(connection, batch.triggers)
     if batch.reports:
         _write_reports(connection, batch)
+    for space in {space for space, _ in batch.documents}:
+        mine = {key: value for (place, key), value in batch.documents.items() if place == space}
+        kept = {key: value for key, value in mine.items() if value is not None}
+        outbox.put(connection, space, kept, [key for key in mine if key not in kept])
 
 
 def write_triggers(

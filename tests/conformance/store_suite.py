@@ -428,6 +428,12 @@ class StoreSuite:
         assert store.items("kv/b") == {"x": False}
         assert store.items("kv") == {}
 
+    def test_documents_of_a_batch_are_set_and_removed_with_it(self, store: Store) -> None:
+        store.put("s", {"gone": 1, "kept": 1})
+        store.commit(Batch(documents={("s", "gone"): None, ("s", "new"): {"a": 1}, ("other", "x"): [1]}))
+        assert store.items("s") == {"kept": 1, "new": {"a": 1}}
+        assert store.get("other", "x") == [1]
+
     def test_a_document_that_is_no_json_changes_nothing(self, store: Store) -> None:
         store.put("s", {"a": 1})
         with pytest.raises(Bug):
