@@ -98,7 +98,7 @@ def test_executions_are_searched_and_listed(headwater: Command, daemon: Daemon) 
         "executions", "company.hello", "--state", "failed", "--size", "1", "--server", daemon.url
     )
     first, more = ended.out.splitlines()
-    assert first.split() == [ID, "company.hello", "✗", "FAILED", "1", "Mar", "12:00", "PT1.5S", "a91be04"]
+    assert first.split() == [ID, "company.hello", "✗", "FAILED", "1", "Mar", "12:00", "1.5", "s", "a91be04"]
     assert more.startswith("2 more executions")
     assert daemon.asked[0][2] == {
         "namespace": ["company"],
