@@ -11,7 +11,7 @@ from engine.machine import children, kill, retry
 from engine.machine.draft import Draft
 from engine.machine.table import fails
 from engine.model.commands import Run, StartAgain, Wake
-from engine.model.events import AttemptEnded, AttemptStarted, ChildEnded, ChildStarted
+from engine.model.events import AttemptEnded, AttemptStarted, ChildEnded, ChildStarted, StoodIn
 from engine.model.execution import Attempt, Moment, TaskRun
 from engine.model.retry import Retry
 from engine.model.state import State
@@ -77,6 +77,20 @@ def ended(draft: Draft, event: AttemptEnded) -> None:
     begun = _begin(draft, run, event.attempt, event.started or event.at)
     if begun is not None:
         conclude(draft, begun, event.result, event.chance)
+
+
+def stood_in(draft: Draft, event: StoodIn) -> None:
+    """A task run, of a flowable too, ends as a test wants it: no child begins, and nothing is tried again."""
+    run, result = draft.run(event.key), event.result
+    begun = run and _begin(draft, run, len(run.attempts) + 1, event.at)
+    if begun is None:
+        return
+    closed = _close(draft, begun, result.state)
+    begun = draft.put(replace(begun, outputs=result.outputs, error=result.error, attempts=closed))
+    if result.error:
+        draft.say(begun.key, "ERROR", result.error)
+    draft.busy -= 1
+    children.end_run(draft, begun, children.tolerated(draft.node(begun).task, result.state))
 
 
 def conclude(draft: Draft, run: TaskRun, result: TaskResult, chance: float) -> None:

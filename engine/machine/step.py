@@ -27,6 +27,7 @@ from engine.model.events import (
     Refused,
     Rendered,
     ResumeAsked,
+    StoodIn,
     TimeCame,
 )
 from engine.model.execution import ROOT, Execution
@@ -92,6 +93,8 @@ def _take(draft: Draft, event: AnyEvent) -> None:
             attempts.child_started(draft, event)
         case ChildEnded():
             attempts.child_ended(draft, event)
+        case StoodIn():
+            attempts.stood_in(draft, event)
         case TimeCame():
             control.time_came(draft, event)
         case KillAsked():

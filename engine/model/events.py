@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.model.execution import Child
+from engine.model.execution import Caller, Child
 from engine.model.state import State
 from engine.model.task import TaskResult
 
@@ -93,6 +93,13 @@ class ChildEnded(Event, frozen=True):
     chance: float = 0.0
 
 
+class StoodIn(Event, frozen=True):
+    """A test says how a task ended that was not run (dialect, section 4.11)."""
+
+    key: str
+    result: TaskResult
+
+
 class TimeCame(Event, frozen=True):
     """The time that a task run waited for has come: a retry, the end of a pause, the next round of a loop."""
 
@@ -122,6 +129,23 @@ class ResumeAsked(Event, frozen=True):
     outputs: dict[str, Any] = {}
 
 
+class Restarted(Event, frozen=True):
+    """Somebody lets an ended or paused execution go again through all that did not go well.
+
+    Args:
+        caller: the task run that waits for it from now on; none: whoever did before.
+    """
+
+    caller: Caller | None = None
+
+
+class StatusChanged(Event, frozen=True):
+    """Somebody says how a task run (under `ROOT`: the execution) is to be taken to have ended."""
+
+    key: str
+    state: State
+
+
 class Quarantined(Event, frozen=True):
     """A bug of ours: this execution alone is ended as FAILED."""
 
@@ -137,9 +161,12 @@ AnyEvent = (
     | AttemptEnded
     | ChildStarted
     | ChildEnded
+    | StoodIn
     | TimeCame
     | KillAsked
     | PauseAsked
     | ResumeAsked
+    | Restarted
+    | StatusChanged
     | Quarantined
 )

@@ -19,6 +19,7 @@ from engine.model.shape import Sequence, Shape
 from engine.model.state import State
 
 Phase = Literal["main", "review", "between", "errors", "finally", "after"]
+Kind = Literal["NORMAL", "TEST"]
 ROOT = ""  # the key under which the flow itself owns its tasks
 
 
@@ -55,6 +56,7 @@ class Scope(msgspec.Struct, frozen=True):
         broken: something failed in this phase, so that nothing new starts in it.
         count: how many children or iterations the phase has in all.
         rounds: how often the main children were begun anew (`Repeat`).
+        main: how the main children were walked, once a later phase has begun.
     """
 
     shape: Shape = Sequence()
@@ -65,6 +67,7 @@ class Scope(msgspec.Struct, frozen=True):
     broken: bool = False
     count: int = 0
     rounds: int = 0
+    main: Shape | None = None
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -84,6 +87,7 @@ class TaskRun(msgspec.Struct, frozen=True):
         path: number of the iteration for each loop around it, outermost first.
         value: what the innermost loop is at, as text; none outside loops.
         scope: only flowables have one, once their shape is known.
+        number: the try of the execution (`Execution.number`) that took it up last.
     """
 
     key: str
@@ -100,6 +104,7 @@ class TaskRun(msgspec.Struct, frozen=True):
     error: str = ""
     scope: Scope | None = None
     child: Child | None = None
+    number: int = 0
 
     @property
     def state(self) -> State:
@@ -155,11 +160,12 @@ class Execution(msgspec.Struct, frozen=True):
     Args:
         parent_id: the execution this one was replayed from.
         original_id: the first of a line of replays and retries.
-        number: which try of the whole flow this is, from 1 (retries that create a new execution).
+        number: which try of the whole flow this is, from 1: retries that create a new execution, restarts.
         first_created: when the first of these tries was created; none for the first.
         seq: how many task runs it has had.
         busy: task runs that may still do something by themselves.
         paused: task runs that wait for a person or for time.
+        kind: a TEST sets off nothing else, and fixtures may stand in for its tasks.
         held: a person paused the whole execution.
         ending: the state it is to end in, once somebody decided that (kill, `Exit`).
         secrets: values among its inputs that must never leave the process.
@@ -178,7 +184,7 @@ class Execution(msgspec.Struct, frozen=True):
     original_id: str = ""
     number: int = 1
     first_created: datetime | None = None
-    kind: Literal["NORMAL", "TEST"] = "NORMAL"
+    kind: Kind = "NORMAL"
     scope: Scope = Scope()
     runs: immutables.Map[str, TaskRun] = immutables.Map()
     values: immutables.Map[str, tuple[Any, ...]] = immutables.Map()

@@ -15,7 +15,7 @@ from engine import expressions
 from engine.errors import NotPermitted
 from engine.ids import derived_id, random_id
 from engine.machine.graph import Graph
-from engine.model.execution import Caller, Cause, Execution, FlowRef, Moment
+from engine.model.execution import Caller, Cause, Execution, FlowRef, Kind, Moment
 from engine.model.inputs import read_inputs, secrets_of
 from engine.model.records import FlowVersion
 from engine.model.state import State
@@ -36,6 +36,7 @@ class Submission(msgspec.Struct, frozen=True):
         revision: of the flow; none means the live one.
         id: of the execution, where it follows from something else; repeats are then harmless.
         caller: the task run that waits for it.
+        kind: a TEST sets off nothing else.
     """
 
     namespace: str
@@ -46,6 +47,7 @@ class Submission(msgspec.Struct, frozen=True):
     revision: int | None = None
     id: str | None = None
     caller: Caller | None = None
+    kind: Kind = "NORMAL"
 
 
 def ref_of(store: Store, version: FlowVersion) -> FlowRef:
@@ -87,6 +89,7 @@ def born(
         labels=labels,
         variables=dict(flow.variables),
         caller=wish.caller,
+        kind=wish.kind,
         original_id=identity,
         secrets=secrets,
     )

@@ -12,7 +12,7 @@ from engine import expressions, ids
 from engine.errors import ExpressionError, HeadwaterError
 from engine.machine.graph import Graph
 from engine.model.commands import Evaluate, Run
-from engine.model.events import AttemptEnded, ChildStarted, Rendered
+from engine.model.events import AttemptEnded, ChildStarted, Rendered, StoodIn
 from engine.model.execution import ROOT, Caller, Cause, Child, Execution, TaskRun
 from engine.model.inputs import read_outputs
 from engine.model.records import Work
@@ -58,7 +58,9 @@ def _outputs(turn: Turn, graph: Graph, execution: Execution) -> Rendered:
     return Rendered(turn.at, ROOT, values)
 
 
-def _properties(turn: Turn, graph: Graph, execution: Execution, run: TaskRun, stage: int) -> Rendered:
+def _properties(
+    turn: Turn, graph: Graph, execution: Execution, run: TaskRun, stage: int
+) -> Rendered | StoodIn:
     task = graph.nodes[run.task_id].task
     assert isinstance(task, Flowable)
     scope = scope_of(turn.around, graph, execution, run)
@@ -66,6 +68,8 @@ def _properties(turn: Turn, graph: Graph, execution: Execution, run: TaskRun, st
         run_if = "true" if stage else task.run_if
         if run_if != "true" and not expressions.truthy(expressions.render_deep(run_if, scope)):
             return Rendered(turn.at, run.key, skipped=True)
+        if not stage and (instead := turn.around.stand_in(execution, run)) is not None:
+            return StoodIn(turn.at, run.key, instead)
         wanted = task.reviews() if stage else task.evaluates()
         values: dict[str, Any] = {
             name: expressions.render_deep(template, scope) for name, template in wanted.items()
@@ -90,6 +94,8 @@ def run(turn: Turn, execution_id: str, command: Run) -> None:
     try:
         if task.run_if != "true" and not context.truthy(task.run_if):
             end(turn, execution_id, command, TaskResult(state=State.SKIPPED))
+        elif (instead := turn.around.stand_in(execution, task_run)) is not None:
+            turn.deliver(execution_id, StoodIn(turn.at, command.key, instead))
         elif isinstance(task, Instant):
             end(turn, execution_id, command, task.run(context))
         elif isinstance(task, Executable):
@@ -129,6 +135,7 @@ def _call(turn: Turn, execution: Execution, command: Run, task: Executable, cont
         revision=wanted.revision,
         id=ids.derived_id(execution.id, command.key, str(command.attempt)),
         caller=Caller(execution.id, command.key, command.attempt) if wanted.wait else None,
+        kind=execution.kind,
     )
     try:
         turn.submit(wish)

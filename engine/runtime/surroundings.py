@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.clock import Clock, SystemClock
 from engine.masking import Masker
+from engine.model.execution import Execution, TaskRun
+from engine.model.task import TaskResult
 from engine.networks import DEFAULT, Network, networks
 from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
+
+StandIn = Callable[[Execution, TaskRun], TaskResult | None]
+
+
+def _nothing(execution: Execution, run: TaskRun) -> None:
+    """Nothing stands in for any task."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Surroundings:
         secrets: providers, asked in order.
         environment, url: seen as `kestra.environment` and `kestra.url`.
         default_runner: for script tasks that name none.
+        stand_in: for a task run of a TEST, what is taken as its result instead of running it; mostly none.
         refused_networks: that tasks of the daemon itself must not speak to.
     """
 
@@ -35,6 +44,7 @@ class Surroundings:
     url: str | None = None
     default_runner: str = "process"
     refused_networks: Sequence[Network] = networks(DEFAULT)
+    stand_in: StandIn = _nothing
     masker: Masker = field(default_factory=Masker)
     clock: Clock = field(default_factory=SystemClock)
 
