@@ -20,7 +20,7 @@ _KEPT_OUT = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Spawn(msgspec.Struct, frozen=True):
-    """What the shepherd is to start; `note` is what it keeps in `run.json`."""
+    """What the shepherd is to start; `note` is what it keeps in `run.json`, `files` are laid into `work`."""
 
     directory: str
     work: str
@@ -28,6 +28,7 @@ class Spawn(msgspec.Struct, frozen=True):
     note: bytes
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    files: Mapping[str, bytes] = {}
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -200,6 +201,9 @@ def _start_shepherd(log: Path, theirs: socket.socket) -> None:
 def _encode(number: int, spawn: Spawn) -> bytes:
     variables = (f"{name}={value}" for name, value in spawn.environment.items())
     head = (str(number), spawn.directory, spawn.work, spawn.path)
+    files = (part for name, content in spawn.files.items() for part in (os.fsencode(name), content))
     rest = (str(len(spawn.arguments)), *spawn.arguments, *variables)
-    body = b"\0".join((*map(os.fsencode, head), spawn.note, *map(os.fsencode, rest)))
+    body = b"\0".join(
+        (*map(os.fsencode, head), spawn.note, b"%d" % len(spawn.files), *files, *map(os.fsencode, rest))
+    )
     return b"%08d" % len(body) + body

@@ -26,9 +26,11 @@ import msgspec
 from engine.errors import UnavailableError
 from engine.ids import derived_id
 from engine.model.run import RunRequest
-from engine.paths import write_below
+from engine.paths import relative_parts, write_below
 from runners.process.environment import MARK
 from runners.process.processes import Process
+
+_SMALL = 32 * 1024  # bytes of all files of a run, so that the line to the shepherd stays free
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -150,6 +152,25 @@ def left_over(root: str, wanted: Collection[str]) -> list[str]:
 def note_of(request: RunRequest) -> bytes:
     """The content of `run.json`."""
     return msgspec.json.encode(Note(request.key, request.workspace, request.output_files))
+
+
+def small_files(request: RunRequest) -> dict[str, bytes] | None:
+    """The files of a request by name, when they are so few bytes that the shepherd lays them in on the way.
+
+    To write them in a thread takes longer than all else that happens before a start. None when they have to be laid in
+    beforehand: large, in folders, copied from a file, or for a shared directory in which tasks may have put links.
+
+    Raises:
+        UserError: a path is refused.
+    """
+    found = {}
+    for path, source in request.files.items():
+        parts = relative_parts(path)
+        if len(parts) > 1 or isinstance(source, str) or b"\0" in source:
+            return None
+        found[parts[0]] = source
+    fits = not request.workspace and sum(map(len, found.values())) <= _SMALL
+    return found if fits else None
 
 
 def workspace_path(root: str, workspace: str) -> str:

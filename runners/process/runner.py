@@ -199,7 +199,8 @@ class ProcessRunner:
 
     async def _start(self, request: RunRequest) -> None:
         directory = self._directory(request.key)
-        if request.files:
+        files = rundir.small_files(request)
+        if files is None:
             started_before = await self._off_loop(self._lay_in, directory, request)
             if started_before:
                 return
@@ -210,7 +211,7 @@ class ProcessRunner:
         note = rundir.note_of(request)
         path = variables["PATH"]
         answer = await self._launcher.spawn(
-            Spawn(directory.path, work, path, note, request.command, variables)
+            Spawn(directory.path, work, path, note, request.command, variables, files or {})
         )
         if isinstance(answer, Refused):
             await self._off_loop(directory.remove)

@@ -5,7 +5,8 @@ bare script on the standard library alone (`python -I -S`, so that it starts in 
 must not import anything of ours. Requests come in on descriptor 3; `launcher` is the other end of the line.
 
 Request: the number of bytes that follow as 8 digits, then NUL-separated fields: number of the request, run directory,
-working directory, PATH, content of `run.json`, number of arguments, the arguments, the environment as NAME=value.
+working directory, PATH, content of `run.json`, number of small files, name and content of each, number of arguments,
+the arguments, the environment as NAME=value.
 
 Answers, one line each:
     started REQUEST PID START SHEPHERD-PID SHEPHERD-START
@@ -43,8 +44,11 @@ class Request:
     """One run to start, as it came over the line."""
 
     def __init__(self, body: bytes) -> None:
-        number, self.directory, self.work, self.path, self.note, count, *rest = body.split(b"\0")
+        number, self.directory, self.work, self.path, self.note, files, *rest = body.split(b"\0")
         self.number = int(number)
+        end = 2 * int(files)
+        self.files = dict(zip(rest[:end:2], rest[1:end:2]))  # noqa: B905 - always pairs
+        count, *rest = rest[end:]
         self.arguments = rest[: int(count)]
         self.environment = dict(variable.split(b"=", 1) for variable in rest[int(count) :])
 
@@ -189,12 +193,16 @@ def _lay_out(request: Request) -> None:
             pass
     if not os.path.exists(directory + b"/run.json"):
         _write(directory + b"/run.json", request.note)
+    if request.files and not os.path.exists(directory + b"/stdout"):
+        for name, content in request.files.items():
+            _write(request.work + b"/" + name, content, 0o644)
 
 
-def _write(path: bytes, content: bytes) -> None:
-    descriptor = os.open(path, REPLACE, 0o600)
+def _write(path: bytes, content: bytes, mode: int = 0o600) -> None:
+    descriptor = os.open(path, REPLACE, mode)
     try:
-        os.write(descriptor, content)
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, "the disk is full")
     finally:
         os.close(descriptor)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnavailableError
+from engine.errors import UnavailableError, UserError
 from engine.model.run import RunHandle, RunRequest
 from runners.process import ProcessRunner
 from runners.process.processes import Process, exists, this_boot
@@ -241,3 +241,33 @@ async def test_what_nobody_wants_any_more_is_found_after_a_crash(
     assert (await runner.wait(left)).exit_code != 0
     assert [each.name for each in (tmp_path / "runs").iterdir()] == [kept.data["run"]]
     await another.cleanup(kept)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"small\n", b"zero\0bytes", b"x" * 40_000], ids=["empty", "small", "zero bytes", "large"]
+)
+async def test_a_file_is_the_same_however_it_is_laid_in(
+    runner: ProcessRunner, tmp_path: Path, content: bytes
+) -> None:
+    handle = await runner.start(shell("stat -c %a data.bin", files={"./data.bin": content}))
+    assert [line.text for line in await lines(runner, handle)] == ["644"]
+    assert (folder(tmp_path, handle) / "work" / "data.bin").read_bytes() == content
+
+
+async def test_a_start_that_comes_again_leaves_the_files_of_the_run_alone(
+    runner: ProcessRunner, another: ProcessRunner, tmp_path: Path
+) -> None:
+    request = shell("echo changed > data.txt; echo done; sleep 1000", files={"data.txt": b"given"})
+    handle = await runner.start(request)
+    assert await first_line(runner, handle) == "done"
+    assert await another.start(request) == handle
+    assert (folder(tmp_path, handle) / "work" / "data.txt").read_text() == "changed\n"
+    await runner.cancel(handle, 0)
+
+
+async def test_a_small_file_whose_path_climbs_is_refused_before_anything_is_made(
+    runner: ProcessRunner, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"climbs out of its folder"):
+        await runner.start(shell("true", files={"../data.txt": b"given"}))
+    assert list((tmp_path / "runs").iterdir()) == []
