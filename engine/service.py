@@ -86,7 +86,8 @@ class Service:
     def after_commit(self, turn: Turn, outward: Outward) -> None:
         """Called in the engine's thread once a turn is durable: hand everything to the event loop."""
         changed = list(turn.batch.executions.values())
-        work = [(each, turn.batch.executions.get(each.execution_id)) for each in outward.work]
+        # An execution may have changed in an earlier turn, and what it asks for be taken up in this one.
+        work = [(each, turn.get(each.execution_id)) for each in outward.work]
         triggers = bool(turn.batch.triggers)
         if changed or work or outward.stops or triggers:
             self._loop.call_soon_threadsafe(self._outside, changed, work, outward.stops, triggers)

@@ -13,7 +13,7 @@ from engine.clock import ManualClock
 from engine.errors import InputInvalid, NotFound, NotPermitted
 from engine.model.records import Query
 from engine.model.state import State
-from engine.runtime import worker
+from engine.runtime import core, worker
 from tests.support.engine import Engine, engine
 
 LIMIT = 20.0  # seconds that anything here may take at the most
@@ -374,3 +374,21 @@ tasks:
         assert again.messages(done) == ["one", "two"]
         assert done.runs["after"].outputs == {"value": "1"}
         assert len(done.runs["work"].attempts) == 1
+
+
+async def test_what_one_turn_leaves_over_is_carried_out_in_the_next(
+    it: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when reading a flow for the first time takes longer than a turn may."""
+    monkeypatch.setattr(core, "_EVENTS", 1)
+    await it.deploy(
+        """
+id: left
+namespace: demo
+tasks:
+  - {id: work, type: scripts.shell.Commands, commands: [echo done]}
+  - {id: after, type: core.debug.Return, format: x}
+"""
+    )
+    done = await asyncio.wait_for(it.run("demo.left"), LIMIT)
+    assert done.state is State.SUCCESS
