@@ -105,6 +105,12 @@ class Daemon:
         eventually(self.listens, "the daemon listens")
         eventually(self.ready, "the daemon is ready")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def listens(self) -> bool:
         """Whether it says where it listens; requests go there from then on."""
         said = next((entry["message"] for entry in self.log() if "listening on" in entry["message"]), None)
