@@ -140,8 +140,10 @@ class RunContext:
 
     def local_path(self, uri: str) -> str:
         """A local path from which a file can be read; a namespace file is copied first. Raises NotFound."""
-        if (named := namespace_file(uri)) is not None:
-            uri = self.store_file(f"_files/{'/'.join(named)}", self.read_file(uri))
+        named = namespace_file(uri)
+        if named is not None or uri.startswith("nsfile://"):
+            place = "/".join(named or (uri.removeprefix("nsfile://"),))
+            uri = self.store_file(f"_files/{place}", self.read_file(uri))
         return self._around.files.local_path(uri)
 
     def store_file(self, name: str, source: str | bytes) -> str:

@@ -11,7 +11,7 @@ from engine.clock import Clock, SystemClock
 from engine.model.execution import Execution
 from engine.model.records import Deployment, LogEntry
 from engine.plugins import registry
-from engine.ports import Runner
+from engine.ports import NamespaceFiles, Runner
 from engine.runtime.births import Submission
 from engine.runtime.library import Library
 from engine.runtime.surroundings import Surroundings
@@ -68,11 +68,13 @@ def service_at(
     store: str | Path = ":memory:",
     clock: Clock | None = None,
     secrets: dict[str, str] | None = None,
+    namespace_files: NamespaceFiles | None = None,
 ) -> Service:
     kept = SqliteStore(store, synchronous="NORMAL")
     around = Surroundings(
         store=kept,
         files=LocalFiles(folder / "files"),
+        namespace_files=namespace_files,
         secrets=[Secrets(**(secrets or {}))],
         clock=clock or SystemClock(),
     )
