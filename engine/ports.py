@@ -81,6 +81,15 @@ class RememberingRunner(Protocol):
         ...
 
 
+@runtime_checkable
+class SharingRunner(Protocol):
+    """A runner whose runs can share a working directory (`RunRequest.workspace`)."""
+
+    async def remove_workspace(self, workspace: str) -> None:
+        """Remove a shared working directory. Repeatable."""
+        ...
+
+
 class FileStorage(Protocol):
     """Internal storage: files that flows hand on, named by `headwater:///…` URIs (`kestra:///…` is read too)."""
 

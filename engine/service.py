@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from engine.errors import NotFound
-from engine.model.commands import Run
+from engine.model.commands import Evaluate, Run, Tidy
 from engine.model.events import KillAsked, PauseAsked
 from engine.model.execution import Execution
 from engine.model.records import Deployment, Work
@@ -24,6 +24,7 @@ from engine.runtime.asking import ask, resumed
 from engine.runtime.births import Submission
 from engine.runtime.core import Core
 from engine.runtime.library import Library
+from engine.runtime.settling import Settler
 from engine.runtime.surroundings import Surroundings
 from engine.runtime.timekeeper import Timekeeper
 from engine.runtime.turn import Outward, Turn
@@ -66,6 +67,7 @@ class Service:
         work = await asyncio.to_thread(recovery.recover, self._core)
         async with asyncio.TaskGroup() as group:
             self._worker = Worker(self._core, self._runner, group)
+            self._settler = Settler(self._core, self._runner, group)
             self._clock = Timekeeper(self._core)
             default = self._runner(self.around.default_runner)
             await self._worker.sweep(default, {each.id for each in work})
@@ -78,6 +80,7 @@ class Service:
                 watching.cancel()
             finally:
                 self._worker.leave()
+                self._settler.leave()
                 await asyncio.to_thread(self._core.stop)
 
     async def _do(self, act: Callable[[Turn], T]) -> T:
@@ -118,6 +121,8 @@ class Service:
                 self._worker.take(each, execution, self.library.graph(execution.flow))
                 if execution.state is State.KILLING:
                     self._worker.stop(each.id)
+            elif execution is not None and isinstance(each.command, Evaluate | Tidy):
+                self._settler.take(each, execution, self.library.graph(execution.flow))
 
     def _wake(self, execution_id: str) -> None:
         for future in self._waiting.pop(execution_id, ()):

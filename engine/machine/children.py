@@ -45,10 +45,10 @@ def create(draft: Draft, owner: str, node: Node, path: tuple[int, ...], value: s
     task = node.task
     if isinstance(task, Flowable):
         # In a test something else may stand in for it: that is asked where properties are rendered.
-        if draft.execution.kind == "NORMAL" and task.run_if == "true" and not task.evaluates():
-            draft.then(lambda: open_flowable(draft, run.key, {}))
-        else:
+        if task.asks() or draft.execution.kind != "NORMAL":
             draft.ask(Evaluate(run.key))
+        else:
+            draft.then(lambda: open_flowable(draft, run.key, {}))
     elif not draft.execution.held:
         draft.ask(Run(run.key, len(run.attempts) + 1))
 

@@ -15,6 +15,7 @@ Sources: dialect, sections 1.4, 1.5 and 2. This module must not know the machine
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -117,6 +118,11 @@ class Context(Protocol):
         """Render and apply the dialect's truth (section 1.4): false, 0, -0, blank and null are false."""
         ...
 
+    @property
+    def directory(self) -> str | None:
+        """Names the working directory that it shares with others, or lets its children share; none: it does not."""
+        ...
+
     def log(self, level: Level, message: str) -> None:
         """Write a line to the execution's log."""
         ...
@@ -131,6 +137,14 @@ class Context(Protocol):
 
     def store_file(self, name: str, source: str | bytes) -> str:
         """Keep a file (a local path, or bytes) in internal storage and return its URI."""
+        ...
+
+    def keep_file(self, name: str, source: str | bytes) -> None:
+        """Keep a file for later executions of the flow, in place of the one of that name."""
+        ...
+
+    def kept_file(self, name: str) -> str | None:
+        """A local path of the file that was kept under that name; none when there is none."""
         ...
 
     def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
@@ -225,6 +239,10 @@ class Flowable(Task):
         """The properties that have to be rendered, typed, before the shape can be picked."""
         return {}
 
+    def asks(self) -> bool:
+        """Whether anything has to be rendered, or done, before it begins."""
+        return self.run_if != "true" or bool(self.evaluates())
+
     def shape(self, values: Mapping[str, Any]) -> Shape:
         """Pick the shape from the rendered `evaluates()`. Raises UserError when the values make no sense."""
         raise NotImplementedError
@@ -253,6 +271,37 @@ class Flowable(Task):
     def tolerates(self) -> bool:
         """Whether failing children end as a WARNING (`core.flow.AllowFailure`)."""
         return False
+
+
+class Carry(Protocol):
+    """Lets a runner (none: the operator's default) carry out a request and gives how it ended, within the block.
+
+    Raises HeadwaterError when it cannot.
+    """
+
+    def __call__(self, request: RunRequest, runner: str | None) -> AbstractAsyncContextManager[RunResult]:
+        """The run, to its end; its files can be read until the block is left."""
+        ...
+
+
+class Settling(Flowable):
+    """A flowable that has work of its own outside, before its children begin or before it looks back on them."""
+
+    def asks(self) -> bool:
+        """As every flowable, or when there is work before its children begin."""
+        return super().asks() or self.outside(0)
+
+    def outside(self, stage: int) -> bool:
+        """Whether there is such work at a stage (0: before its children begin; else before it looks back)."""
+        raise NotImplementedError
+
+    async def settle(self, stage: int, context: Context, carry: Carry) -> Mapping[str, Any]:
+        """Do it, in place of rendering: what it returns are the values. Repeatable. Raises HeadwaterError."""
+        raise NotImplementedError
+
+    def runners(self, context: Context) -> Sequence[str | None]:
+        """The runners that may keep something for its children; none: the operator's default."""
+        return (None,)
 
 
 class Instant(Task):

@@ -6,13 +6,15 @@ import posixpath
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from engine import expressions
+from engine.errors import NotFound
 from engine.expressions.functions.files import namespace_file
 from engine.machine.graph import Graph
 from engine.model.execution import Execution, TaskRun
 from engine.model.records import LogEntry
-from engine.model.task import Level
+from engine.model.task import Flowable, Level, Task
 from engine.runtime import variables
 from engine.runtime.functions import Functions
 from engine.runtime.surroundings import Surroundings
@@ -88,9 +90,13 @@ class RunContext:
         return f"{self._execution.id}/{self._run.key}/{self.attempt}"
 
     @property
-    def parent_key(self) -> str:
-        """Names the task run of the flowable around this one for ever."""
-        return f"{self._execution.id}/{self._run.parent}"
+    def directory(self) -> str | None:
+        """Names the working directory that it shares with others, or lets its children share; none: it does not."""
+        node = self._graph.nodes[self._run.task_id]
+        if _shares(node.task):
+            return f"{self._execution.id}/{self._run.key}"
+        owner = self._graph.nodes.get(node.owner)
+        return f"{self._execution.id}/{self._run.parent}" if owner and _shares(owner.task) else None
 
     def place(self, working_directory: str) -> None:
         """Say where the attempt will run: `{{ workingDir }}` and `{{ outputDir }}` (dialect, section 2.5)."""
@@ -148,11 +154,38 @@ class RunContext:
 
     def store_file(self, name: str, source: str | bytes) -> str:
         """Keep a file (a local path, or bytes) in internal storage and return its URI."""
-        namespace = self.namespace.replace(".", "/")
-        place = f"{namespace}/{self.flow_id}/executions/{self.execution_id}/tasks/{self._run.task_id}"
-        safe = posixpath.normpath("/" + name).lstrip("/")
-        return self._around.files.put(f"{place}/{self._run.id}/{self.attempt}/{safe}", source)
+        place = f"{self._folder()}/executions/{self.execution_id}/tasks/{_slug(self._run.task_id)}"
+        return self._around.files.put(f"{place}/{self._run.id}/{self.attempt}/{_safe(name)}", source)
+
+    def keep_file(self, name: str, source: str | bytes) -> None:
+        """Keep a file for later executions of the flow, in place of the one of that name."""
+        self._around.files.put(self._kept(name), source)
+
+    def kept_file(self, name: str) -> str | None:
+        """A local path of the file that was kept under that name; none when there is none."""
+        try:
+            return self._around.files.local_path("headwater:///" + quote(self._kept(name)))
+        except NotFound:
+            return None
+
+    def _folder(self) -> str:
+        return f"{self.namespace.replace('.', '/')}/{self.flow_id}"
+
+    def _kept(self, name: str) -> str:
+        return f"{self._folder()}/kept/{_slug(self._run.task_id)}/{_safe(name)}"
 
     def namespace_files(self, namespace: str | None = None) -> Mapping[str, bytes]:
         """The files of a namespace (none: the flow's own) at the execution's commit, by relative path."""
         return self._functions.namespace_files(namespace)
+
+
+def _shares(task: Task) -> bool:
+    return isinstance(task, Flowable) and task.shares_directory
+
+
+def _slug(task_id: str) -> str:
+    return task_id.replace("_", "-")  # as the dialect's URIs have it
+
+
+def _safe(name: str) -> str:
+    return posixpath.normpath("/" + name).lstrip("/")

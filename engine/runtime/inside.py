@@ -17,7 +17,7 @@ from engine.model.execution import ROOT, Caller, Cause, Child, Execution, TaskRu
 from engine.model.inputs import read_outputs
 from engine.model.records import Work
 from engine.model.state import State
-from engine.model.task import Executable, Flowable, Instant, TaskResult
+from engine.model.task import Executable, Flowable, Instant, Settling, TaskResult
 from engine.runtime import births
 from engine.runtime.context import RunContext, scope_of
 
@@ -46,7 +46,14 @@ def evaluate(turn: Turn, execution_id: str, command: Evaluate) -> None:
         return
     run = execution.runs.get(key)
     if run is not None and run.state is (State.RUNNING if command.stage else State.CREATED):
-        turn.deliver(execution_id, _properties(turn, graph, execution, run, command.stage))
+        task = graph.nodes[run.task_id].task
+        answer = _properties(turn, graph, execution, run, command.stage)
+        ready = isinstance(answer, Rendered) and not (answer.skipped or answer.error)
+        if ready and isinstance(task, Settling) and task.outside(command.stage):
+            work = f"{execution_id}/{key}/{command.stage}"
+            turn.put_work(Work(work, execution_id, command=command))
+        else:
+            turn.deliver(execution_id, answer)
 
 
 def _outputs(turn: Turn, graph: Graph, execution: Execution) -> Rendered:

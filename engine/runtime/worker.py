@@ -171,10 +171,13 @@ class Worker:
         name, _ = task.runner(attempt.context)
         runner = attempt.runner = self._runner(name or self._core.around.default_runner)
         if isinstance(runner, LocalRunner):
-            attempt.context.place(runner.working_directory(attempt.context.key))
+            place = runner.working_directory(attempt.context.key, attempt.context.directory)
+            attempt.context.place(place)
         # Rendered again when a run is adopted, so that its secrets are known and masked.
         request = await asyncio.to_thread(task.request, attempt.context)
-        handle = attempt.handle = await _start(runner, request)
+        if (shared := attempt.context.directory) is not None:
+            request = msgspec.structs.replace(request, workspace=shared)
+        handle = attempt.handle = await start_run(runner, request)
         self._keep(attempt, handle)
         follower = attempt.follower = Follower(self._core, attempt.work, attempt.context)
         try:
@@ -211,7 +214,8 @@ def _end(attempt: _Attempt, ended: AttemptEnded, turn: Turn) -> None:
     turn.deliver(attempt.execution.id, ended)
 
 
-async def _start(runner: Runner, request: RunRequest) -> RunHandle:
+async def start_run(runner: Runner, request: RunRequest) -> RunHandle:
+    """Start a run on a runner, which may not answer at first. Raises HeadwaterError."""
     pause = _FIRST_PAUSE
     for left in reversed(range(_TRIES)):
         try:

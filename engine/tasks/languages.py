@@ -62,9 +62,9 @@ class _Python(ScriptTask):
             return "python3"
         return "python" + ".".join(context.render(self.python_version).split(".")[:2])
 
-    def _image(self, context: Context) -> str:
+    def image_for(self, context: Context) -> str:
         if self.python_version is None or self.container_image is not None:
-            return super()._image(context)
+            return super().image_for(context)
         return f"python:{context.render(self.python_version)}-slim"
 
 

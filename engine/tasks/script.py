@@ -97,7 +97,7 @@ class ScriptTask(Work):
             env=self._environment(context, files),
             files=files,
             output_files=patterns,
-            image=self._image(context),
+            image=self.image_for(context),
             options=dict(self.runner(context)[1]),
         )
 
@@ -182,7 +182,8 @@ class ScriptTask(Work):
         patterns = [safe_path(str(pattern)) for pattern in found]
         return (*patterns, f"{_OUTPUT_DIR}/**") if self.output_directory else tuple(patterns)
 
-    def _image(self, context: Context) -> str:
+    def image_for(self, context: Context) -> str:
+        """The container image, for runners that use one."""
         given = self.container_image or (self.docker or {}).get("image") or self.image
         return context.render(str(given))
 

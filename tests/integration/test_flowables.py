@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from engine.errors import FlowInvalid
 from engine.model.state import State
-from tests.support.engine import Engine, engine
+from engine.runtime import worker
+from tests.support.engine import Engine, deployment, engine
+
+LIMIT = 20.0  # seconds that anything here may take at the most
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait, for a bounded time, until something holds that a commit does not wait for."""
+    async with asyncio.timeout(LIMIT):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -106,3 +118,113 @@ tasks:
     assert it.messages(paused) == ["please look"]
     await it.service.resume(execution.id)
     assert (await it.service.wait(execution.id)).state is State.SUCCESS
+
+
+DIRECTORY = """
+id: dir
+namespace: d
+inputs: [{id: fail, type: BOOL, defaults: false}]
+tasks:
+  - id: wd
+    type: core.flow.WorkingDirectory
+    inputFiles: {in.txt: "{{ flow.id }}"}
+    outputFiles: ["*.out"]
+    tasks:
+      - {id: first, type: scripts.shell.Commands, commands: ["cat in.txt > a.out", "echo changed > in.txt"]}
+      - {id: log, type: core.log.Log, message: "{{ outputs.first.exitCode }}"}
+      - id: second
+        type: scripts.shell.Commands
+        commands: ["cat in.txt >> {{ workingDir }}/a.out", "pwd > where.out"]
+      - {id: third, type: scripts.shell.Commands, commands: ["{{ inputs.fail ? 'false' : 'true' }}"]}
+  - {id: read, type: core.debug.Return, format: "{{ read(outputs.wd.outputFiles['a.out']) }}"}
+"""
+
+
+def workspaces(folder: Path) -> list[str]:
+    return [each.name for each in (folder / "runs" / "workspaces").iterdir()]
+
+
+async def test_tasks_of_a_working_directory_share_it_and_it_goes_with_the_block(
+    it: Engine, tmp_path: Path
+) -> None:
+    await it.deploy(DIRECTORY)
+    done = await it.run("d.dir")
+    assert done.state is State.SUCCESS, it.messages(done)
+    assert done.runs["read"].outputs == {"value": "dirchanged\n"}
+    await eventually(lambda: not workspaces(tmp_path))
+    failed = await it.run("d.dir", fail="true")
+    assert failed.state is State.FAILED
+    assert sorted(failed.runs["wd"].outputs["outputFiles"]) == ["a.out", "where.out"]
+    await eventually(lambda: not workspaces(tmp_path))
+
+
+async def test_a_working_directory_that_cannot_be_made_fails_itself(it: Engine) -> None:
+    await it.deploy(DIRECTORY.replace("{{ flow.id }}", "{{ nothing }}"))
+    done = await it.run("d.dir")
+    assert done.state is State.FAILED
+    assert list(done.runs) == ["wd"]
+    assert "nothing" in done.runs["wd"].error
+
+
+async def test_the_cache_of_a_working_directory_is_found_by_the_next_execution(it: Engine) -> None:
+    await it.deploy(
+        """
+id: cached
+namespace: d
+tasks:
+  - id: wd
+    type: core.flow.WorkingDirectory
+    cache: {patterns: ["kept/**"], ttl: PT1H}
+    tasks:
+      - id: use
+        type: scripts.shell.Commands
+        commands:
+          - mkdir -p kept; test -x kept/tool || printf '#!/bin/sh\\necho new' > kept/tool; chmod +x kept/tool
+          - kept/tool; printf '#!/bin/sh\\necho old' > kept/tool
+"""
+    )
+    first, second = await it.run("d.cached"), await it.run("d.cached")
+    assert it.messages(first) == ["new"]
+    assert it.messages(second) == ["old"]
+
+
+async def test_the_directory_of_a_killed_block_goes_too(
+    it: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_GRACE", 0.1)
+    await it.deploy(DIRECTORY.replace("cat in.txt > a.out", "echo here; sleep 60"))
+    execution = await it.start("d.dir")
+    await eventually(lambda: "here" in it.messages(execution))
+    await it.service.kill(execution.id)
+    assert (await it.service.wait(execution.id)).state is State.KILLED
+    await eventually(lambda: not workspaces(tmp_path))
+
+
+async def test_a_restarted_daemon_goes_on_in_the_same_directory_and_tidies_up(tmp_path: Path) -> None:
+    flow = DIRECTORY.replace(
+        "cat in.txt > a.out", f"cat in.txt > a.out; until test -e {tmp_path}/go; do sleep 0.01; done"
+    )
+    async with engine(tmp_path, store=tmp_path / "store.db") as first:
+        await first.deploy(flow)
+        execution = await first.start("d.dir")
+        await eventually(lambda: any((tmp_path / "runs" / "workspaces").glob("*/a.out")))
+    (tmp_path / "go").touch()
+    async with engine(tmp_path, store=tmp_path / "store.db") as second:
+        done = await asyncio.wait_for(second.service.wait(execution.id), LIMIT)
+        assert done.state is State.SUCCESS, second.messages(done)
+        assert done.runs["read"].outputs == {"value": "dirchanged\n"}
+        await eventually(lambda: not workspaces(tmp_path))
+
+
+def test_only_tasks_that_run_may_stand_in_a_working_directory() -> None:
+    with pytest.raises(FlowInvalid, match="WorkingDirectory"):
+        deployment(
+            """
+id: no
+namespace: d
+tasks:
+  - id: wd
+    type: core.flow.WorkingDirectory
+    tasks: [{id: wait, type: core.flow.Pause}]
+"""
+        )

@@ -96,6 +96,17 @@ def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
         ),
         st.builds(lambda tasks: {"type": "core.flow.AllowFailure", "tasks": tasks}, some),
         st.builds(
+            lambda tasks, more: {
+                "type": "core.flow.WorkingDirectory",
+                "tasks": tasks,
+                "inputFiles": {"a": "b"},
+                "outputFiles": ["*"],
+                **more,
+            },
+            st.lists(_leaf, min_size=1, max_size=3),
+            handlers,
+        ),
+        st.builds(
             lambda tasks, more, n, fail: {
                 "type": "core.flow.LoopUntil",
                 "tasks": tasks,
@@ -190,7 +201,8 @@ class World:
         self.at += timedelta(seconds=1)
         match command:
             case Evaluate(key=key, stage=stage):
-                self.take(Rendered(self.at, key, self._values(key, stage), stage=stage))
+                error = "no" if self.draw(st.integers(0, 9)) == 9 else ""
+                self.take(Rendered(self.at, key, self._values(key, stage), error=error, stage=stage))
             case Run(key=key, attempt=attempt):
                 if self.draw(st.booleans()):
                     self.take(AttemptStarted(self.at, key, attempt))
