@@ -41,7 +41,9 @@ def demo(once: bool) -> int:
             Story(person, daemon, stage).play()
             stage.say(f"All of it happened: {stage.steps} steps in {stage.seconds:.1f} s.", "")
             if not once:
-                _stay(stage, person, daemon)
+                with suppress(KeyboardInterrupt):
+                    _stay(stage, person, daemon)
+                stage.say("", "Stopping.")
             return 0
         except StepFailed:
             _tell_failure(stage, daemon)
@@ -52,7 +54,7 @@ def demo(once: bool) -> int:
                 daemon.stop()
 
 
-def _stay(stage: Stage, person: Person, daemon: Daemon) -> None:
+def _stay(stage: Stage, person: Person, daemon: Daemon) -> NoReturn:
     """Say what there is to look at, and stay up until Ctrl-C. Raises StepFailed when the daemon ends by itself."""
     path = HOOKED.replace(".", "/")
     pages = [("page", "/")] if daemon.answers("/") else []
@@ -74,11 +76,9 @@ def _stay(stage: Stage, person: Person, daemon: Daemon) -> None:
         ],
     )
     stage.say("The daemon stays up until Ctrl-C; then the folder above is removed.")
-    with suppress(KeyboardInterrupt):
-        while True:
-            daemon.alive()
-            time.sleep(_LOOK)
-    stage.say("", "Stopping.")
+    while True:
+        daemon.alive()
+        time.sleep(_LOOK)
 
 
 def _command() -> str:

@@ -133,6 +133,7 @@ def test_it_stays_up_until_ctrl_c_and_leaves_nothing(away: Path) -> None:
     _, complaint = process.communicate(timeout=PATIENCE)
     text = "".join(told)
     assert (process.returncode, complaint) == (0, b"")
+    assert re.search(r"page +http://127\.0\.0\.1:\d+/\n", text)
     assert re.search(r"API +http://127\.0\.0\.1:\d+/api/v1/main/executions/search\n", text)
     assert re.search(r"badge +http://127\.0\.0\.1:\d+/badges/company/order-received\.svg\n", text)
     assert re.search(r"push +http://127\.0\.0\.1:\d+/hooks/example\n", text)
