@@ -64,7 +64,7 @@ async def counted(service: Service, flow_id: str, expected: int) -> None:
 
 
 async def measure_all(options: Options) -> list[Figure]:
-    repeats = options.repeats(9, 2)
+    repeats = options.repeats(9, 1)
     rates: dict[str, list[float]] = {name: [] for name in FLOWS}
     floor = []
     with folder() as place:

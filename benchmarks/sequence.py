@@ -68,7 +68,7 @@ class Floor:
 async def measure_all(options: Options) -> list[Figure]:
     source = CODE.encode("unicode_escape").decode()
     line = f"python3 -c '{CODE}'"
-    repeats = options.repeats(15, 3)
+    repeats = options.repeats(15, 2)
     with folder() as place:
         async with service_in(place / "data") as service:
             await deploy(service, flow("script", "scripts.python.Script", f'script: "{source}"'))

@@ -39,7 +39,7 @@ def bare(place: Path) -> float:
 
 
 def measure(options: Options) -> list[Figure]:
-    repeats = options.repeats(9, 2)
+    repeats = options.repeats(9, 1)
     fresh, again, floor, resident, proportional = [], [], [], [], []
     with folder() as place:
         author = repository(place / "flows.git", FLOWS)
