@@ -111,6 +111,7 @@ def _service(settings: Settings, store: SqliteStore, runner: Runner, mirrors: Se
         environment=settings.environment,
         url=settings.url,
         default_runner=settings.default_runner,
+        refused_networks=settings.http.refused,
     )
     # Known from the start, so that what an earlier daemon left in the store is masked too.
     for value in settings.secrets.values():

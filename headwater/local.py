@@ -280,6 +280,7 @@ async def local_engine(settings: Settings, tree: Tree, catalog: Catalog) -> Asyn
             environment=settings.environment,
             url=settings.url,
             default_runner=settings.default_runner,
+            refused_networks=settings.http.refused,
         )
         process = ProcessRunner(Path(folder, "runs"), *filter(None, [settings.search_path]))
         service = Service(around, Library(store, _compile), _named(process))

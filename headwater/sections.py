@@ -25,6 +25,7 @@ from pydantic import (
 
 from engine.errors import SettingsError
 from engine.model.text import nearest
+from engine.networks import DEFAULT, Network, networks
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _LOCAL_PATH = re.compile(r"^(?!-)(?![^/]*:)[^\x00]+$")
@@ -87,6 +88,28 @@ class Credentials(Section):
         """The password or token; empty when there is none."""
         found = self.password or self.token
         return found.get_secret_value() if found else ""
+
+
+class HttpSettings(Section):
+    """What the daemon's own HTTP tasks may reach.
+
+    Args:
+        refuse: networks (CIDR) or addresses that they never connect to; the default keeps them from link-local
+            addresses and the metadata services of clouds.
+    """
+
+    refuse: tuple[str, ...] = DEFAULT
+
+    @field_validator("refuse")
+    @classmethod
+    def _are_networks(cls, refuse: tuple[str, ...]) -> tuple[str, ...]:
+        networks(refuse)
+        return refuse
+
+    @property
+    def refused(self) -> tuple[Network, ...]:
+        """The networks."""
+        return networks(self.refuse)
 
 
 class HookSettings(Section):

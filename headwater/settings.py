@@ -24,6 +24,7 @@ from engine.store.secrets import PREFIX as SECRET_PREFIX
 from engine.store.secrets import EnvironmentSecrets
 from headwater.sections import (
     ApiSettings,
+    HttpSettings,
     Section,
     Source,
     StoreSettings,
@@ -66,6 +67,7 @@ class Settings(Section):
     default_runner: str = "process"
     sources: tuple[Source, ...] = ()
     api: ApiSettings = ApiSettings()
+    http: HttpSettings = HttpSettings()
 
     _environ: Mapping[str, str] = {}
 

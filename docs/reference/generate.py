@@ -34,6 +34,7 @@ _SECTIONS = {
     "": Settings,
     "[store]": sections.StoreSettings,
     "[api]": sections.ApiSettings,
+    "[http]": sections.HttpSettings,
     "[[sources]]": sections.Source,
     "[sources.credentials]": sections.Credentials,
     "[sources.hook]": sections.HookSettings,

@@ -16,7 +16,7 @@ from engine.errors import Bug, NotFound, StoreConflict
 from engine.model.commands import Ended, Run, Wake
 from engine.model.events import AttemptEnded, AttemptStarted, Begun
 from engine.model.execution import Execution, Scope
-from engine.model.records import Fire, LogEntry, Query, Report, Work
+from engine.model.records import Fire, LogEntry, LogQuery, Query, Report, Work
 from engine.model.run import RunHandle
 from engine.model.shape import Each
 from engine.model.state import State
@@ -499,6 +499,57 @@ class LastingStoreSuite(StoreSuite):
         again = self.open(tmp_path, clock)
         assert [view(again) for view in views] == before
         again.close()
+
+    # Upkeep
+
+    def test_queries_reach_below_a_namespace_and_up_to_a_time(self, store: Store) -> None:
+        flows = ("prod/a", "prod.etl/b", "prod.etl/b", "prod-x/c", "product/d")
+        for number, flow in enumerate(flows):
+            store.commit(commit_of(an_execution(f"e{number}", flow=flow, seconds=number)))
+        below = Query(namespace="prod", below=True)
+        assert {each.id for each in store.executions(below)} == {"e0", "e1", "e2"}
+        assert store.counts(below) == {("prod", "a"): 1, ("prod.etl", "b"): 2}
+        until = Query(until=NOON + timedelta(seconds=2), states=(State.CREATED,))
+        assert [each.id for each in store.executions(until)] == ["e1", "e0"]
+        assert store.counts(until) == {("prod", "a"): 1, ("prod.etl", "b"): 1}
+        assert store.counts(Query(states=(State.FAILED,))) == {}
+
+    def test_what_has_ended_and_is_told_is_forgotten_whole(self, store: Store) -> None:
+        ended = (State.CREATED, State.RUNNING, State.SUCCESS)
+        for key, states in (("old", ended), ("untold", ended), ("running", ended[:2])):
+            batch = commit_of(an_execution(key, states=states, runs=immutables.Map(a=task_run("a"))))
+            batch.events.append((key, 1, Begun(NOON)))
+            batch.logs.extend([line(key), line(key)])
+            batch.reports = {("execution", "untold")} if key == "untold" else set()
+            store.commit(batch)
+        assert store.forget(["old", "untold", "running", "nobody"]) == (1, 2)
+        assert store.execution("old") is None
+        assert (store.events("old"), store.logs("old")) == ([], [])
+        for key in ("untold", "running"):
+            assert store.execution(key) is not None
+            assert len(store.logs(key)) == 2
+
+    def test_old_lines_are_found_and_forgotten(self, store: Store) -> None:
+        batch = commit_of(an_execution("e1", flow="prod.etl/load"))
+        at = [NOON + timedelta(minutes=number) for number in range(4)]
+        batch.logs.extend(LogEntry("e1", each, "INFO" if each == at[0] else "ERROR", "x") for each in at)
+        batch.logs.append(LogEntry("e2", at[0], "INFO", "of an execution that is gone"))
+        store.commit(batch)
+        assert len(store.old_logs(LogQuery(until=at[2]))) == 3
+        assert len(store.old_logs(LogQuery(until=at[2]), limit=1)) == 1
+        assert len(store.old_logs(LogQuery(until=at[3], since=at[1], levels=("ERROR",)))) == 2
+        assert len(store.old_logs(LogQuery(until=at[3], execution_id="e2"))) == 1
+        assert store.old_logs(LogQuery(until=at[3], namespace="prod")) == []
+        found = store.old_logs(LogQuery(until=at[3], namespace="prod", below=True, flow_id="load"))
+        assert (len(found), store.forget_logs(found)) == (3, 3)
+        assert [entry.at for _, entry in store.logs("e1")] == at[3:]
+
+    def test_spaces_are_found_by_how_they_begin(self, store: Store) -> None:
+        for space in ("kv/b", "kv/a", "kv_/c", "state/a"):
+            store.put(space, {"k": 1})
+        assert store.spaces("kv/") == ["kv/a", "kv/b"]
+        store.put("kv/a", {}, ["k"])
+        assert store.spaces("kv/") == ["kv/b"]
 
 
 def full_batch(execution: Execution | None = None) -> Batch:
