@@ -122,7 +122,12 @@ def _wait(draft: Draft, key: str, shape: Wait) -> None:
     run = draft.move_run(draft.expect(key), State.PAUSED)
     draft.paused += 1
     if shape.seconds is not None:
-        draft.ask(Wake(run.key, 0, draft.at + timedelta(seconds=shape.seconds)))
+        draft.ask(Wake(run.key, waits(run), draft.at + timedelta(seconds=shape.seconds)))
+
+
+def waits(run: TaskRun) -> int:
+    """How often a paused task run has waited before: the timer of an earlier wait means nothing to a later one."""
+    return sum(moment.state is State.PAUSED for moment in run.history) - 1
 
 
 def fill(draft: Draft, owner: str) -> None:

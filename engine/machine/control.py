@@ -63,7 +63,7 @@ def time_came(draft: Draft, event: TimeCame) -> None:
         return
     if run.state is State.RETRYING and len(run.attempts) == event.attempt:
         attempts.try_again(draft, run)
-    elif run.state is State.PAUSED and run.scope is not None:
+    elif run.state is State.PAUSED and run.scope is not None and event.attempt == children.waits(run):
         release(draft, run, State(getattr(run.scope.shape, "state", State.SUCCESS)), {})
     elif run.state is State.RUNNING and rounds.due(run, event.attempt):
         rounds.next_round(draft, run)

@@ -140,8 +140,17 @@ class Draft:
                 path=path,
                 value=value,
                 history=(Moment(State.CREATED, self.at),),
+                number=self.execution.number,
             )
         )
+
+    def take_up(self, run: TaskRun, owner: str) -> TaskRun:
+        """Count a task run of an earlier try to this one: as it is when it has ended, else to be run again."""
+        taken = self.put(replace(run, parent=owner, number=self.execution.number))
+        if run.state.terminal:
+            return taken
+        self.busy += 1
+        return self.move_run(taken, State.CREATED)
 
     def drop(self, key: str) -> None:
         """Forget a task run and, if it is a loop, what it went over."""

@@ -54,8 +54,17 @@ def end(draft: Draft, state: State) -> None:
         draft.move(State.KILLING)
     draft.move(state)
     draft.change(ending=None, held=False)
+    if draft.execution.number > 1:
+        _close_left(draft)
     draft.ask(Ended(state))
     draft.ended = True
+
+
+def _close_left(draft: Draft) -> None:
+    """End what was to be run again and was never reached: the flow went another way this time."""
+    for run in draft.all_runs():
+        if run.state is State.RESTARTED:
+            draft.move_run(run, State.KILLED)
 
 
 def quarantine(draft: Draft, message: str) -> None:

@@ -35,7 +35,7 @@ def kill(draft: Draft, *, children_too: bool = True) -> None:
     """
     if draft.state.terminal or draft.state is State.KILLING:
         return
-    if draft.state in (State.CREATED, State.QUEUED):
+    if draft.state in (State.CREATED, State.QUEUED, State.RESTARTED):
         ending.end(draft, State.KILLED)
         return
     draft.change(ending=State.KILLED, held=False)

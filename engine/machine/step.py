@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from engine.machine import attempts, children, control, ending, kill, rounds
+from engine.machine import again, attempts, children, control, ending, kill, rounds
 from engine.machine.draft import Draft
 from engine.machine.graph import Graph
 from engine.model.commands import AnyCommand
@@ -26,7 +26,9 @@ from engine.model.events import (
     Queued,
     Refused,
     Rendered,
+    Restarted,
     ResumeAsked,
+    StatusChanged,
     StoodIn,
     TimeCame,
 )
@@ -72,11 +74,11 @@ def step(graph: Graph, execution: Execution, event: AnyEvent) -> Transition:
 def _take(draft: Draft, event: AnyEvent) -> None:
     match event:
         case Begun():
-            if draft.state in (State.CREATED, State.QUEUED):
+            if draft.state in (State.CREATED, State.QUEUED, State.RESTARTED):
                 draft.move(State.RUNNING)
                 children.begin(draft, ROOT, "main", Sequence())
         case Queued():
-            if draft.state is State.CREATED:
+            if draft.state in (State.CREATED, State.RESTARTED):
                 draft.move(State.QUEUED)
         case Refused():
             if draft.state in (State.CREATED, State.QUEUED):
@@ -103,6 +105,10 @@ def _take(draft: Draft, event: AnyEvent) -> None:
             control.pause(draft)
         case ResumeAsked():
             control.resume(draft, event)
+        case Restarted():
+            again.restart(draft, event)
+        case StatusChanged():
+            again.change_status(draft, event)
         case Quarantined():
             ending.quarantine(draft, event.message)
         case _:

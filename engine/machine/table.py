@@ -18,18 +18,28 @@ EXECUTION: Mapping[State, frozenset[State]] = {
     S.QUEUED: frozenset({S.RUNNING, S.KILLED, S.CANCELLED, S.FAILED}),
     S.RUNNING: frozenset({S.PAUSED, S.KILLING, S.SUCCESS, S.WARNING, S.FAILED, S.CANCELLED, S.RETRIED}),
     S.PAUSED: frozenset({S.RESTARTED, S.KILLING, S.FAILED}),
-    S.RESTARTED: frozenset({S.RUNNING, S.FAILED}),
+    S.RESTARTED: frozenset({S.RUNNING, S.QUEUED, S.KILLED, S.FAILED}),
     S.KILLING: frozenset({S.KILLED, S.FAILED}),
+    # Nothing leaves an end by itself: only a person does, by a restart.
+    **dict.fromkeys((S.SUCCESS, S.WARNING, S.FAILED, S.KILLED, S.CANCELLED), frozenset({S.RESTARTED})),
 }
 
 TASK_RUN: Mapping[State, frozenset[State]] = {
     S.CREATED: frozenset({S.RUNNING, S.SKIPPED, S.KILLED, S.FAILED}),
     S.RUNNING: frozenset(
-        {S.PAUSED, S.RETRYING, S.SUCCESS, S.WARNING, S.FAILED, S.KILLED, S.CANCELLED, S.RETRIED, S.SKIPPED}
+        {
+            *(S.PAUSED, S.RETRYING, S.RESTARTED),
+            *(S.SUCCESS, S.WARNING, S.FAILED, S.KILLED, S.CANCELLED, S.RETRIED, S.SKIPPED),
+        }
     ),
-    S.PAUSED: frozenset({S.RUNNING, S.KILLED, S.FAILED}),
+    S.PAUSED: frozenset({S.RUNNING, S.RESTARTED, S.KILLED, S.FAILED}),
     S.RETRYING: frozenset({S.CREATED, S.KILLED, S.FAILED}),
+    S.RESTARTED: frozenset({S.CREATED, S.KILLED, S.FAILED}),
+    **dict.fromkeys(TERMINAL, frozenset({S.RESTARTED})),
 }
+
+# What a person may declare something to have ended as, whatever it ended as.
+DECLARABLE = TERMINAL - {S.RETRIED}
 
 _NOTHING: frozenset[State] = frozenset()
 

@@ -10,10 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.machine.again import carried_over
 from engine.machine.fold import fold
 from engine.machine.graph import Graph, build
 from engine.machine.pending import pending
 from engine.machine.step import step
+from engine.machine.table import DECLARABLE
 from engine.model.commands import AnyCommand, Ended, Evaluate, Run, Stop, Wake
 from engine.model.events import (
     AnyEvent,
@@ -22,11 +24,14 @@ from engine.model.events import (
     Begun,
     KillAsked,
     PauseAsked,
+    Queued,
     Rendered,
+    Restarted,
     ResumeAsked,
+    StatusChanged,
     TimeCame,
 )
-from engine.model.execution import ROOT, Execution, FlowRef, Moment
+from engine.model.execution import ROOT, Execution, FlowRef, Moment, TaskRun
 from engine.model.flow import Flow
 from engine.model.state import State
 from engine.model.task import Flowable, TaskResult
@@ -225,19 +230,12 @@ class World:
         return dict(task.reviews() if stage else task.evaluates())
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.data(), _tasks, st.lists(_leaf, max_size=2), st.lists(_leaf, max_size=2), st.booleans(), st.booleans()
-)
-def test_every_execution_ends_and_its_log_tells_how(
-    data: st.DataObject, tasks: list[Any], errors: list[Any], last: list[Any], killed: bool, held: bool
-) -> None:
-    world = World(_graph(tasks, errors, last), data.draw)
-    world.take(Begun(T0))
+def play_out(world: World, data: st.DataObject, *, killed: bool = False, held: bool = False) -> None:
+    """Answer whatever is asked until the execution has ended."""
     for turn in range(400):
         execution = world.execution
         if execution.state.terminal:
-            break
+            return
         if held and turn == 2:
             world.take(PauseAsked(world.at))
             world.take(ResumeAsked(world.at))
@@ -250,17 +248,95 @@ def test_every_execution_ends_and_its_log_tells_how(
             assert execution.state is State.PAUSED, world.execution
             assert execution.paused > 0
             world.take(ResumeAsked(world.at))
+    raise AssertionError("it does not end")
+
+
+def has_ended_well(world: World, ends: int) -> None:
+    """All that has to be true of an execution that has ended, `ends` times in all."""
     execution = world.execution
     assert execution.state.terminal
-    assert world.ended == 1
+    assert world.ended == ends
     assert execution.busy == 0
     assert execution.paused == 0
     assert all(run.state.terminal for run in execution.runs.values())
     assert pending(world.graph, execution) == []
     assert fold(world.graph, world.birth, world.events) == execution
     assert len({run.seq for run in execution.runs.values()}) == len(execution.runs)
-    if any(moment.state is State.KILLING for moment in execution.history):
-        assert execution.state is State.KILLED
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.data(), _tasks, st.lists(_leaf, max_size=2), st.lists(_leaf, max_size=2), st.booleans(), st.booleans()
+)
+def test_every_execution_ends_and_its_log_tells_how(
+    data: st.DataObject, tasks: list[Any], errors: list[Any], last: list[Any], killed: bool, held: bool
+) -> None:
+    world = World(_graph(tasks, errors, last), data.draw)
+    world.take(Begun(T0))
+    play_out(world, data, killed=killed, held=held)
+    has_ended_well(world, 1)
+    if any(moment.state is State.KILLING for moment in world.execution.history):
+        assert world.execution.state is State.KILLED
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), _tasks, st.lists(_leaf, max_size=2), st.lists(_leaf, max_size=2))
+def test_what_is_gone_through_again_ends_again(
+    data: st.DataObject, tasks: list[Any], errors: list[Any], last: list[Any]
+) -> None:
+    """Restarts and other statuses, with late answers of earlier tries still on their way."""
+    world = World(_graph(tasks, errors, last), data.draw)
+    world.take(Begun(T0))
+    play_out(world, data, killed=data.draw(st.booleans()))
+    ends = 1
+    for _ in range(data.draw(st.integers(1, 3))):
+        execution = world.execution
+        kept = {key: run for key, run in execution.runs.items() if run.parent == ROOT and run.phase == "main"}
+        good = {key for key, run in kept.items() if run.state.good}
+        if data.draw(st.booleans()):
+            world.take(Restarted(world.at))
+        else:
+            key = data.draw(st.sampled_from(sorted(execution.runs) or ["none"]))
+            world.take(StatusChanged(world.at, key, data.draw(st.sampled_from(sorted(DECLARABLE)))))
+            good = set()
+        if world.execution is execution:
+            continue
+        ends += 1
+        if data.draw(st.booleans()):
+            world.take(Queued(world.at))
+        world.take(Begun(world.at))
+        play_out(world, data, killed=data.draw(st.booleans()))
+        has_ended_well(world, ends)
+        for key in good:
+            assert world.execution.runs[key].history == kept[key].history, f"{key} went well and ran again"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), _tasks, st.lists(_leaf, max_size=2))
+def test_a_replay_ends_and_keeps_what_came_before(
+    data: st.DataObject, tasks: list[Any], errors: list[Any]
+) -> None:
+    graph = _graph(tasks, errors, [])
+    world = World(graph, data.draw)
+    world.take(Begun(T0))
+    play_out(world, data, killed=data.draw(st.booleans()))
+    runs = [run for run in world.execution.task_runs() if _in_main(world.execution, run)]
+    start = data.draw(st.sampled_from([None, *runs]))
+    new = World(graph, data.draw)
+    birth = Execution(id="r", flow=FlowRef("n", "f"), history=(Moment(State.CREATED, T0),))
+    new.birth = new.execution = carried_over(graph, graph, world.execution, birth, start)
+    assert all(run.state.terminal for run in new.birth.runs.values())
+    if start is not None:
+        assert start.key not in new.birth.runs
+    new.take(Begun(T0))
+    play_out(new, data)
+    has_ended_well(new, 1)
+    for key, run in new.birth.runs.items():
+        assert new.execution.runs[key].history == run.history
+
+
+def _in_main(execution: Execution, run: TaskRun) -> bool:
+    return run.phase == "main" and (run.parent == ROOT or _in_main(execution, execution.runs[run.parent]))
 
 
 @settings(max_examples=100, deadline=None)
