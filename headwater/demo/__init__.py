@@ -37,16 +37,19 @@ def demo(once: bool) -> int:
     with _ending_by_signals(), _folder() as folder:
         environment = {"HOME": str(folder), **own_environment()}
         person, daemon = Person(folder, environment), Daemon(folder, environment)
+        played = False
         try:
             Story(person, daemon, stage).play()
             stage.say(f"All of it happened: {stage.steps} steps in {stage.seconds:.1f} s.", "")
+            played = True
             if not once:
                 with suppress(KeyboardInterrupt):
                     _stay(stage, person, daemon)
                 stage.say("", "Stopping.")
             return 0
-        except StepFailed:
-            _tell_failure(stage, daemon)
+        except StepFailed as error:
+            what = str(error) if played else f"Step {stage.steps} did not happen"
+            _tell_failure(stage, daemon, what)
             (folder / _KEEP).touch()
             return 1
         finally:
@@ -86,9 +89,9 @@ def _command() -> str:
     return "headwater" if shutil.which("headwater") else str(Path(sys.argv[0]).absolute())
 
 
-def _tell_failure(stage: Stage, daemon: Daemon) -> None:
-    """The step has said itself what it expected and what it saw."""
-    stage.say(f"Step {stage.steps} did not happen; what led to it is kept in {daemon.log.parent}.")
+def _tell_failure(stage: Stage, daemon: Daemon, what: str) -> None:
+    """A step has said itself what it expected and what it saw."""
+    stage.say(f"{what}; what led to it is kept in {daemon.log.parent}.")
     if words := list(daemon.last_words()):
         stage.say(f"The daemon's log is {daemon.log.name} there; it ends:", *(f"  {line}" for line in words))
 
