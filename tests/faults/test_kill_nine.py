@@ -241,7 +241,6 @@ def the_status_branch_is_what_the_store_says(ordeal: Ordeal) -> None:
         expected |= files
     ids = [each.id for each in store.executions(Query(limit=10_000))]
     expected |= {told.path: told.data for told in board.ended(ids)}
-    assert store.reports() == []
     assert store.work() == []
     store.close()
     files = ordeal.published.files()
