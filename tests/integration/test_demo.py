@@ -130,9 +130,11 @@ def test_it_stays_up_until_ctrl_c_and_leaves_nothing(away: Path) -> None:
         told.append(line.decode())
         if line.startswith(b"The daemon stays up"):
             process.send_signal(signal.SIGINT)
+            break
+    told.append(process.stdout.read().decode())
     _, complaint = process.communicate(timeout=PATIENCE)
     text = "".join(told)
-    assert (process.returncode, complaint) == (0, b"")
+    assert (process.returncode, complaint) == (0, b""), text
     assert re.search(r"page +http://127\.0\.0\.1:\d+/\n", text)
     assert re.search(r"API +http://127\.0\.0\.1:\d+/api/v1/main/executions/search\n", text)
     assert re.search(r"badge +http://127\.0\.0\.1:\d+/badges/company/order-received\.svg\n", text)
