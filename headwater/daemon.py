@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from engine.errors import NotFound, SettingsError, UserError
 from engine.model.execution import Execution
@@ -45,6 +46,7 @@ from webhooks.api import Desk, api_routes
 from webhooks.app import Parts, create_app
 from webhooks.guard import Guard
 from webhooks.hooks import HookReceiver, HookSource
+from webhooks.metrics import Metrics
 from webhooks.pages import page_routes
 from webhooks.server import server_config
 
@@ -91,11 +93,16 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
         service = _service(settings, store, runner, mirrors)
         await stack.enter_async_context(service.running())
         turn = asyncio.Lock()
+        measured = CollectorRegistry()
+        ProcessCollector(registry=measured)
+        PlatformCollector(registry=measured)
+        metrics = Metrics(measured, lambda: {each.name: each.reconciler.status for each in sources})
         sources = [
-            FollowedSource(settings, source, mirror, service, turn)
+            FollowedSource(settings, source, mirror, service, turn, metrics.reconciled)
             for source, mirror in zip(settings.sources, mirrors, strict=True)
         ]
-        server = await stack.enter_async_context(_serving(settings, service, sources))
+        await stack.enter_async_context(metrics.following(service))
+        server = await stack.enter_async_context(_serving(settings, service, sources, measured))
         await stack.enter_async_context(_following(service, sources))
         yield Daemon(service, sources, server)
 
@@ -151,7 +158,7 @@ async def _following(service: Service, sources: Sequence[FollowedSource]) -> Asy
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, service: Service, sources: Sequence[FollowedSource]
+    settings: Settings, service: Service, sources: Sequence[FollowedSource], metrics: CollectorRegistry
 ) -> AsyncIterator[tuple[str, int]]:
     watch = Watch(source.watcher for source in sources)
     hooks = HookReceiver(_hooks(settings), watch.nudge, _Ledger(service), service.around.clock)
@@ -174,7 +181,7 @@ async def _serving(
     )
     guard = _guard(settings)
     routes = [*api_routes(desk, guard), *page_routes(desk, guard)]
-    app = create_app(Parts(ready=ready, hooks=hooks, badges=badge, routes=routes))
+    app = create_app(Parts(ready=ready, hooks=hooks, badges=badge, metrics=metrics, routes=routes))
     host, port = settings.address
     config = server_config(app, host=host, port=port)
     config.timeout_graceful_shutdown = _SHUTDOWN_SECONDS

@@ -33,16 +33,24 @@ class FollowedSource:
     Args:
         mirror: see `mirror_of`; given, because namespace files are read from it too.
         turn: one for all sources, so that no two claim a flow at the same moment.
+        on_status: told of every new status.
     """
 
     def __init__(
-        self, settings: Settings, source: Source, mirror: Mirror, service: Service, turn: asyncio.Lock
+        self,
+        settings: Settings,
+        source: Source,
+        mirror: Mirror,
+        service: Service,
+        turn: asyncio.Lock,
+        on_status: Callable[[ReconcileStatus], None],
     ) -> None:
         self.name = source.name
         self.writer: StatusWriter | None = None
         self._settings = settings
         self._source = source
         self._service = service
+        self._on_status = on_status
         self._written: asyncio.Task[None] | None = None
         self._branch = ""
         self._group: asyncio.TaskGroup | None = None
@@ -70,6 +78,7 @@ class FollowedSource:
             self.writer.nudge()
 
     async def _reported(self, status: ReconcileStatus) -> None:
+        self._on_status(status)
         if not self._source.status.enabled:
             return
         branch = self._source.status.branch or self.reconciler.settings.status.branch
