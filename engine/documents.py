@@ -1,8 +1,8 @@
 """Executions, summaries and log lines as the plain JSON documents that everybody outside reads.
 
 One shape for the command line, the REST API and the status branch, with the field names of Kestra's REST API so
-that its clients read them (dialect, sections 4.1 and 7.3). Other secrets are masked by whoever hands a document out. Pure; it must not know where
-a document goes.
+that its clients read them (dialect, sections 4.1 and 7.3). Other secrets than an execution's own are masked by
+whoever hands a document out. Pure; it must not know where a document goes.
 """
 
 from __future__ import annotations

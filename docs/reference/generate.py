@@ -127,7 +127,8 @@ def _default(field: Any) -> str:
 
 def _commands() -> Iterator[str]:
     click = typer.main.get_command(app)
-    yield "Exit codes: 0 success or warning, 1 the user's fault or a failed execution, 2 wrong usage, 3 a mistake of ours."
+    yield "Exit codes: 0 success or warning, 1 the user's fault or a failed execution, 2 wrong usage,"
+    yield "3 a mistake of ours."
     yield from _command("headwater", click)
 
 
@@ -150,7 +151,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
 def _types(group: str, base: type[BaseModel]) -> Iterator[str]:
     types = registry()
     common = frozenset(base.model_fields)
-    yield "Every one has the common properties of the last section. The full name puts `io.kestra.plugin.` before the short one.\n"
+    yield "Every one has the common properties of the last section. The full name puts `io.kestra.plugin.`"
+    yield "before the short one.\n"
     for name in sorted(types.names(group)):
         found = types.find(group, name)
         if found is None:
@@ -172,7 +174,9 @@ def main() -> int:
             if "--check" not in sys.argv:
                 path.write_text(text)
     if stale and "--check" in sys.argv:
-        print(f"not what the code says: {', '.join(stale)}; run python docs/reference/generate.py")
+        sys.stderr.write(
+            f"not what the code says: {', '.join(stale)}; run python docs/reference/generate.py\n"
+        )
         return 1
     return 0
 

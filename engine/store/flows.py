@@ -24,7 +24,8 @@ _TRIGGER = (
     "SELECT namespace, flow_id, trigger_id, type, next_due, last_due, execution_id, spec, suspended"
     " FROM triggers"
 )
-_WAITING = "next_due IS NOT NULL AND suspended = 0 AND execution_id IS NULL"  # word for word what the index triggers_by_due covers
+# Word for word what the index triggers_by_due covers.
+_WAITING = "next_due IS NOT NULL AND suspended = 0 AND execution_id IS NULL"
 
 
 def put_flows(

@@ -134,7 +134,7 @@ def child_messages(it: Engine) -> list[str]:
 async def until(condition: object, seconds: float = LIMIT) -> None:
     assert callable(condition)
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the store has nothing to wait on
             await asyncio.sleep(0.01)
 
 
@@ -362,7 +362,9 @@ async def test_a_stopped_engine_takes_up_where_it_was(tmp_path: Path) -> None:
 id: long
 namespace: demo
 tasks:
-  - {id: work, type: scripts.shell.Commands, commands: ["echo one; sleep 1; echo two; echo '::{\\"outputs\\":{\\"x\\":1}}::'"]}
+  - id: work
+    type: scripts.shell.Commands
+    commands: ["echo one", "sleep 1", "echo two", "echo '::{\\"outputs\\":{\\"x\\":1}}::'"]
   - {id: after, type: core.debug.Return, format: "{{ outputs.work.vars.x }}"}
 """
         )
