@@ -19,7 +19,7 @@ from engine.model.execution import Execution
 from engine.model.records import Deployment, Work
 from engine.model.state import State
 from engine.ports import Runner, Store
-from engine.runtime import recovery, scheduler, webhook
+from engine.runtime import recovery, reviving, scheduler, webhook
 from engine.runtime.asking import ask, resumed
 from engine.runtime.births import Submission
 from engine.runtime.core import Core
@@ -181,6 +181,40 @@ class Service:
             InputInvalid: the inputs do not fit.
         """
         return await self._do(lambda turn: ask(turn, execution_id, resumed(inputs or {}, task_id)))
+
+    async def restart(self, execution_id: str, revision: int | None = None) -> Execution:
+        """Go again through what did not go well; on another revision, in a new execution.
+
+        Raises:
+            NotFound: there is no such execution or revision.
+            NotPermitted: there is nothing to restart, or the concurrency limit refuses it.
+        """
+        return await self._do(lambda turn: reviving.restart(turn, execution_id, revision))
+
+    async def replay(
+        self,
+        execution_id: str,
+        task: str | None = None,
+        revision: int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+    ) -> Execution:
+        """Go through the flow again in a new execution, from a task on; see `engine.runtime.reviving.replay`."""
+        return await self._do(
+            lambda turn: reviving.replay(turn, execution_id, task, revision, inputs, identity)
+        )
+
+    async def change_status(self, execution_id: str, state: State, task: str | None = None) -> Execution:
+        """Declare how a task run, or the execution, ended; see `engine.runtime.reviving.change_status`."""
+        return await self._do(lambda turn: reviving.change_status(turn, execution_id, state, task))
+
+    async def force_run(self, execution_id: str) -> Execution:
+        """Run what waits or is paused, whatever the limit says. Raises NotFound, NotPermitted."""
+        return await self._do(lambda turn: reviving.force_run(turn, execution_id))
+
+    async def unqueue(self, execution_id: str, state: State = State.RUNNING) -> Execution:
+        """Take out of the queue, to run or to end. Raises NotFound, NotPermitted."""
+        return await self._do(lambda turn: reviving.unqueue(turn, execution_id, state))
 
     async def call_webhook(
         self, namespace: str, flow_id: str, key: str, variables: Mapping[str, Any]

@@ -345,7 +345,11 @@ class Work(Task):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """The child execution that an `Executable` wants."""
+    """The child execution that an `Executable` wants.
+
+    Args:
+        restarts: when the task is restarted, so is the child it had, instead of a new one.
+    """
 
     namespace: str
     flow_id: str
@@ -355,6 +359,7 @@ class Call(msgspec.Struct, frozen=True):
     transmit_failed: bool = True
     inherit_labels: bool = False
     revision: int | None = None
+    restarts: bool = False
 
 
 class Executable(Task):

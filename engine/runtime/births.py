@@ -16,6 +16,7 @@ from engine.errors import NotPermitted
 from engine.ids import derived_id, random_id
 from engine.machine.graph import Graph
 from engine.model.execution import Caller, Cause, Execution, FlowRef, Kind, Moment
+from engine.model.flow import Flow
 from engine.model.inputs import read_inputs, secrets_of
 from engine.model.records import FlowVersion
 from engine.model.state import State
@@ -66,10 +67,7 @@ def born(
         InputInvalid: its inputs do not fit.
     """
     flow = graph.flow
-    if flow.disabled:
-        raise NotPermitted(
-            f"flow {version.namespace}.{version.id} is disabled", hint="remove `disabled: true`"
-        )
+    check_enabled(flow)
     identity = wish.id or random_id()
     empty = Execution(
         id=identity,
@@ -95,6 +93,17 @@ def born(
     )
 
 
+def check_enabled(flow: Flow) -> None:
+    """Raises NotPermitted when a flow is disabled."""
+    if flow.disabled:
+        raise NotPermitted(f"flow {flow.namespace}.{flow.id} is disabled", hint="remove `disabled: true`")
+
+
+def follower_id(execution_id: str) -> str:
+    """The id of the next try of a whole flow."""
+    return derived_id(execution_id, "again")
+
+
 def _renderer(around: Surroundings, graph: Graph, execution: Execution) -> Any:
     functions = Functions(around, graph, execution, None).table()
     known = around.variables()
@@ -110,7 +119,7 @@ def _renderer(around: Surroundings, graph: Graph, execution: Execution) -> Any:
 
 def again(execution: Execution, at: datetime) -> Execution:
     """The next try of a whole flow (dialect, section 1.5, CREATE_NEW_EXECUTION): same inputs, same ancestry."""
-    identity = derived_id(execution.id, "again")
+    identity = follower_id(execution.id)
     labels = {key: value for key, value in execution.labels.items() if key != CORRELATION}
     return Execution(
         id=identity,

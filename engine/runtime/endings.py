@@ -74,11 +74,7 @@ def next_queued(turn: Turn, namespace: str, flow_id: str) -> None:
     while (waiting := turn.live.queued(name, turn.batch.executions)) is not None:
         execution = turn.get(waiting)
         assert execution is not None
-        try:
-            _, graph = turn.library.live(namespace, flow_id)
-        except HeadwaterError:
-            graph = turn.library.graph(execution.flow)
-        limit = graph.flow.concurrency
+        limit = turn.limit(execution.flow)
         if limit is not None and turn.live.running(name, turn.batch.executions) >= limit.limit:
             return
         turn.deliver(waiting, Begun(turn.at))

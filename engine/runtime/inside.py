@@ -17,8 +17,8 @@ from engine.model.execution import ROOT, Caller, Cause, Child, Execution, TaskRu
 from engine.model.inputs import read_outputs
 from engine.model.records import Work
 from engine.model.state import State
-from engine.model.task import Executable, Flowable, Instant, Settling, TaskResult
-from engine.runtime import births
+from engine.model.task import Call, Executable, Flowable, Instant, Settling, TaskResult
+from engine.runtime import births, reviving
 from engine.runtime.context import RunContext, scope_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def end(turn: Turn, execution_id: str, command: Run, result: TaskResult) -> None
 
 def _call(turn: Turn, execution: Execution, command: Run, task: Executable, context: RunContext) -> None:
     wanted = task.call(context)
+    if wanted.restarts and wanted.wait and _restarted_child(turn, execution, command, wanted):
+        return
     labels = dict(wanted.labels)
     if wanted.inherit_labels:
         labels = {**execution.labels, **labels}
@@ -150,3 +152,22 @@ def _call(turn: Turn, execution: Execution, command: Run, task: Executable, cont
         raise ExpressionError(f"cannot start {wanted.namespace}.{wanted.flow_id}: {error}") from error
     child = Child(wish.id or "", wanted.wait, wanted.transmit_failed)
     turn.deliver(execution.id, ChildStarted(turn.at, command.key, command.attempt, child))
+
+
+def _restarted_child(turn: Turn, execution: Execution, command: Run, wanted: Call) -> bool:
+    """Where a person restarts a task run, restart the child of its last attempt (dialect, section 4.7)."""
+    run = execution.runs[command.key]
+    if len(run.history) < 2 or run.history[-2].state is not State.RESTARTED:
+        return False
+    caller = Caller(execution.id, command.key, command.attempt)
+    for attempt in range(command.attempt - 1, 0, -1):
+        child_id = ids.derived_id(execution.id, command.key, str(attempt))
+        if turn.get(child_id) is None:
+            continue
+        revived = reviving.restart_child(turn, child_id, caller)
+        if revived is None:
+            return False
+        child = Child(revived.id, wanted.wait, wanted.transmit_failed)
+        turn.deliver(execution.id, ChildStarted(turn.at, command.key, command.attempt, child))
+        return True
+    return False

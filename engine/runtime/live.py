@@ -37,10 +37,11 @@ class Live:
         mine.extend(each for each in newer.values() if each.flow.name == name and each.id not in known)
         return mine
 
-    def running(self, name: str, newer: Mapping[str, Execution]) -> int:
-        """How many executions of a flow hold a slot, with the changes of a turn on top."""
+    def running(self, name: str, newer: Mapping[str, Execution], but: str = "") -> int:
+        """How many executions of a flow (not counting the one called `but`) hold a slot, with a turn's changes."""
         return sum(
-            not each.state.terminal and each.state not in _WAITING for each in self._of_flow(name, newer)
+            not each.state.terminal and each.state not in _WAITING and each.id != but
+            for each in self._of_flow(name, newer)
         )
 
     def queued(self, name: str, newer: Mapping[str, Execution]) -> str | None:

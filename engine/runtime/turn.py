@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from engine.errors import NotFound
 from engine.machine.step import Transition, step
 from engine.model.commands import (
     AnyCommand,
@@ -36,7 +37,8 @@ from engine.model.events import (
     Refused,
     TimeCame,
 )
-from engine.model.execution import ROOT, Cause, Execution, Moment
+from engine.model.execution import ROOT, Cause, Execution, FlowRef, Moment
+from engine.model.flow import Concurrency
 from engine.model.records import FlowVersion, LogEntry, Work
 from engine.model.state import State
 from engine.ports import Batch
@@ -106,27 +108,42 @@ class Turn:
         if wish.id and (known := self.get(wish.id)) is not None:
             return known
         version, graph = self.library.live(wish.namespace, wish.flow_id, wish.revision)
-        return self.admit(births.born(self.around, version, graph, wish, self.at))
+        execution = births.born(self.around, version, graph, wish, self.at)
+        return self.admit(
+            execution, graph.flow.concurrency if wish.revision is None else self.limit(execution.flow)
+        )
 
-    def admit(self, execution: Execution) -> Execution:
+    def admit(self, execution: Execution, limit: Concurrency | None) -> Execution:
         """Take in a new execution: it begins, waits for a slot, or is refused (dialect, section 4.9)."""
         self.batch.executions[execution.id] = execution
         self.batch.bases[execution.id] = 0
+        self.batch.touched[execution.id] = set(execution.runs)
+        self.batch.valued[execution.id] = set(execution.values)
         self.batch.reports.add(("execution", execution.id))
-        limit = self.library.graph(execution.flow).flow.concurrency
-        name = execution.flow.name
-        event: AnyEvent = Begun(self.at)
-        if limit is not None and self.live.running(name, self.batch.executions) >= limit.limit:
-            full = f"flow {name} already runs {limit.limit} executions, its concurrency limit"
-            match limit.behavior:
-                case "QUEUE":
-                    event = Queued(self.at)
-                case "CANCEL":
-                    event = Refused(self.at, State.CANCELLED, full)
-                case "FAIL":
-                    event = Refused(self.at, State.FAILED, full)
-        self.deliver(execution.id, event)
+        self.deliver(execution.id, self.slot(execution, limit))
         return self.batch.executions[execution.id]
+
+    def limit(self, flow: FlowRef) -> Concurrency | None:
+        """How many executions of a flow may run at once: as its live version says, whatever they are pinned to."""
+        try:
+            return self.library.live(flow.namespace, flow.id)[1].flow.concurrency
+        except NotFound:
+            return self.library.graph(flow).flow.concurrency
+
+    def slot(self, execution: Execution, limit: Concurrency | None) -> AnyEvent:
+        """What an execution that wants to run is told: to begin, to wait, or that there is no room."""
+        name = execution.flow.name
+        others = self.live.running(name, self.batch.executions, but=execution.id) if limit else 0
+        if limit is None or others < limit.limit:
+            return Begun(self.at)
+        full = f"flow {name} already runs {limit.limit} executions, its concurrency limit"
+        match limit.behavior:
+            case "QUEUE":
+                return Queued(self.at)
+            case "CANCEL":
+                return Refused(self.at, State.CANCELLED, full)
+            case "FAIL":
+                return Refused(self.at, State.FAILED, full)
 
     def refuse(
         self, version: FlowVersion, cause: Cause, identity: str, why: str, correlation: str | None = None
@@ -242,7 +259,7 @@ class Turn:
         if execution is not None:
             follower = births.again(execution, self.at)
             if self.get(follower.id) is None:
-                self.admit(follower)
+                self.admit(follower, self.limit(follower.flow))
 
 
 def work_id(execution_id: str, key: str, attempt: int) -> str:

@@ -44,4 +44,5 @@ class Subflow(Executable):
             transmit_failed=self.transmit_failed,
             inherit_labels=self.inherit_labels,
             revision=self.revision,
+            restarts=self.restart_behavior == "RETRY_FAILED",
         )
