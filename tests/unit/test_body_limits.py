@@ -11,6 +11,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.deliveries import headers
@@ -159,3 +160,67 @@ async def _call(
 
     await app({"type": "http", "method": "POST", "path": "/hooks/x", "headers": found or []}, receive, send)
     return started
+
+
+# Bodies that are handed on as they come
+
+
+def _streaming(seconds: float = 5) -> Edge:
+    async def taken(request: Request) -> Response:
+        return Response(str(len(await request.body())))
+
+    async def untouched(request: Request) -> Response:
+        return Response("not read")
+
+    routes = [Route("/up/read", taken, methods=["POST"]), Route("/up/leave", untouched, methods=["POST"])]
+    return Edge(routes=routes, limits=[Limit("/up/", CAP, seconds, stream=True)])
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("size", "status"), [(0, 200), (1, 200), (CAP, 200), (CAP + 1, 413), (100 * CAP, 413)]
+)
+async def test_the_cap_of_a_streamed_body_is_exact(size: int, status: int, chunked: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, size, 100):
+            yield b"x" * min(100, size - start)
+
+    answer = await _streaming().request("POST", "/up/read", content=chunks() if chunked else b"x" * size)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.text == str(size)
+    else:
+        assert answer.headers["connection"] == "close"
+        assert answer.json()["reason"] == "BodyTooLarge"
+
+
+async def test_a_streamed_body_that_nobody_reads_ends_its_connection() -> None:
+    answer = await _streaming().request("POST", "/up/leave", content=b"x" * CAP)
+    assert (answer.text, answer.headers["connection"]) == ("not read", "close")
+
+
+async def test_a_streamed_body_that_is_too_slow_is_given_up() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    answer = await _streaming(seconds=0.05).request("POST", "/up/read", content=never())
+    assert (answer.status_code, answer.json()["reason"]) == (408, "BodyTooSlow")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_streamed_body_is_no_error() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"x", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/up/read", "headers": [], "query_string": b""}
+    await _streaming().app(scope, receive, send)
+    assert sent == []
