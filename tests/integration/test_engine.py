@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 from engine.clock import ManualClock
 from engine.errors import InputInvalid, NotFound, NotPermitted
 from engine.model.records import Query
+from engine.model.run import RunHandle
 from engine.model.state import State
+from engine.ports import Batch
 from engine.runtime import core, worker
+from runners.process import ProcessRunner
 from tests.support.engine import Engine, engine
 
 LIMIT = 20.0  # seconds that anything here may take at the most
@@ -394,3 +398,29 @@ tasks:
     )
     done = await asyncio.wait_for(it.run("demo.left"), LIMIT)
     assert done.state is State.SUCCESS
+
+
+async def test_a_run_is_forgotten_only_after_its_end_is_durable(
+    it: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a kill between the two would let the next daemon start it again."""
+    store, cleanup = it.service.store, ProcessRunner.cleanup
+    commit = store.commit
+    unfinished: list[bool] = []
+
+    def slowly(batch: Batch) -> None:
+        threading.Event().wait(0.05)
+        commit(batch)
+
+    async def watched(runner: ProcessRunner, handle: RunHandle) -> None:
+        unfinished.append(handle.key in {work.id for work in store.work()})
+        await cleanup(runner, handle)
+
+    await it.deploy(
+        "id: once\nnamespace: demo\ntasks: [{id: work, type: scripts.shell.Commands, commands: [echo]}]"
+    )
+    monkeypatch.setattr(store, "commit", slowly)
+    monkeypatch.setattr(ProcessRunner, "cleanup", watched)
+    await it.run("demo.once")
+    await until(lambda: unfinished)
+    assert unfinished == [False]
