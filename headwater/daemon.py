@@ -123,6 +123,8 @@ def _service(settings: Settings, store: SqliteStore, runner: Runner, mirrors: Se
     # Known from the start, so that what an earlier daemon left in the store is masked too.
     for value in settings.secrets.values():
         around.masker.add(value)
+    if settings.api.token is not None:
+        around.masker.add(settings.api.token.get_secret_value())
     types = registry()
     library = Library(store, lambda content, path: compile_flow(content, path, types))
 
