@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from engine.plugins import registry
+from engine.runtime.births import last_good
 from engine.service import Service
 from headwater.sections import Credentials as CredentialSettings
 from headwater.sections import Source
@@ -21,6 +22,7 @@ from reconciler.remote import Credentials, Remote
 from reconciler.report import ReconcileStatus
 from reconciler.repository import Mirror
 from reconciler.status.branch import StatusBranch
+from reconciler.status.facts import refused_files
 from reconciler.status.writer import StatusWriter
 from reconciler.watch import Watcher
 
@@ -78,6 +80,7 @@ class FollowedSource:
             self.writer.nudge()
 
     async def _reported(self, status: ReconcileStatus) -> None:
+        await self._note_last_good(status)
         self._on_status(status)
         if not self._source.status.enabled:
             return
@@ -86,6 +89,18 @@ class FollowedSource:
             self._write_to(branch)
         if self.writer is not None:
             await self.writer.reconciled(status)
+
+    async def _note_last_good(self, status: ReconcileStatus) -> None:
+        """Executions of a flow whose file is refused run from the commit of its last good version, not the newest."""
+        space, store = last_good(self.name), self._service.store
+        wanted: dict[str, str] = {}
+        for namespace, flow_id in refused_files(status):
+            version = await asyncio.to_thread(store.flow, namespace, flow_id)
+            if version is not None:
+                wanted[f"{namespace}/{flow_id}"] = version.commit
+        known = await asyncio.to_thread(store.items, space)
+        if wanted != known:
+            await self._service.remember(space, wanted, [name for name in known if name not in wanted])
 
     def _write_to(self, branch: str) -> None:
         """Begin to write to a branch; a reviewed commit may name another one at any time."""

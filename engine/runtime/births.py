@@ -51,9 +51,15 @@ class Submission(msgspec.Struct, frozen=True):
     kind: Kind = "NORMAL"
 
 
+def last_good(source: str) -> str:
+    """The space of the store with the flows whose file a source's newest commit spoilt: `namespace/id` to commit."""
+    return f"last_good/{source}"
+
+
 def ref_of(store: Store, version: FlowVersion) -> FlowRef:
-    """How an execution names the version it is pinned to: by the commit its repository is at now."""
-    head = store.get("heads", version.source) or version.commit
+    """How an execution names the version it is pinned to: by the newest commit of its repository that has it."""
+    older = store.get(last_good(version.source), f"{version.namespace}/{version.id}")
+    head = older or store.get("heads", version.source) or version.commit
     return FlowRef(version.namespace, version.id, version.revision, head, version.blob)
 
 

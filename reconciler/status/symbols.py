@@ -25,9 +25,11 @@ SYMBOLS: dict[State, str] = {
 
 
 def length(seconds: float) -> str:
-    """A length of time: `0.4 s`, `12.4 s`, `3 min 12 s`, `1 h 5 min`, `2 d 3 h`."""
+    """A length of time: `40 ms`, `0.4 s`, `12.4 s`, `3 min 12 s`, `1 h 5 min`, `2 d 3 h`."""
+    if seconds < 0.0995:
+        return f"{round(max(seconds, 0) * 1000)} ms"
     if seconds < 59.95:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     days, hours_left = divmod(hours, 24)

@@ -183,7 +183,8 @@ def results_land(story: Story) -> None:
 
 
 def a_broken_flow_keeps_its_last_good_version(story: Story) -> None:
-    before = story.published.flow(HOME, "greet")["revision"]
+    good = story.published.flow(HOME, "greet")
+    before = good["revision"]
     commit = story.push({"flows/greet.yaml": BROKEN}, "Break a flow")
     eventually(lambda: story.published.condition("Stalled")["status"] == "True", "the break is told")
     reconciled = story.published.reconciled()
@@ -197,7 +198,8 @@ def a_broken_flow_keeps_its_last_good_version(story: Story) -> None:
     assert f"flows/greet.yaml:{line}:11" in story.published.text("README.md")
     assert story.daemon.badge(HOME, "greet") == "stalled"
     eventually(lambda: story.published.flow(HOME, "greet")["state"] == "stalled", "its badge tells too")
-    assert story.daemon.ended(story.greet("last good"))["flowRevision"] == before
+    ran = story.daemon.ended(story.greet("last good"))
+    assert (ran["flowRevision"], ran["commit"]) == (before, good["commit"])
     fixed = story.push({"flows/greet.yaml": GREET + "description: mended\n"}, "Mend it")
     story.applied(fixed)
     assert story.published.reconciled()["files"] == []

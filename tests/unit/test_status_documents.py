@@ -296,13 +296,13 @@ def test_nothing_to_repair() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.04, "0.0 s"),
+        (0.04, "40 ms"),
         (12.44, "12.4 s"),
         (59.96, "1 min 0 s"),
         (192, "3 min 12 s"),
         (3900, "1 h 5 min"),
         (183_600, "2 d 3 h"),
-        (-1, "0.0 s"),
+        (-1, "0 ms"),
     ],
 )
 def test_lengths(seconds: float, text: str) -> None:
