@@ -20,7 +20,10 @@ def wake(draft: Draft) -> None:
 
 def close_flow(draft: Draft) -> None:
     """All phases of the flow are over: render its outputs, where it has some, and end."""
-    if draft.graph.flow.outputs and draft.execution.ending not in (State.KILLED, State.RETRIED):
+    flow = draft.graph.flow
+    # An assertion is asked once more before the end, when all tasks have ended.
+    asks = flow.outputs or any(sla.assertion is not None for sla in flow.sla)
+    if asks and draft.execution.ending not in (State.KILLED, State.RETRIED):
         draft.busy += 1
         draft.ask(Evaluate(ROOT))
     else:

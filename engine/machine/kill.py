@@ -40,6 +40,20 @@ def kill(draft: Draft, *, children_too: bool = True) -> None:
         return
     draft.change(ending=State.KILLED, held=False)
     draft.move(State.KILLING)
+    _end_all(draft, children_too=children_too)
+
+
+def cut_short(draft: Draft, state: State) -> None:
+    """End everything in `state`, FAILED or CANCELLED; child executions are left alone (dialect, section 1.6)."""
+    if draft.state in (State.CREATED, State.QUEUED):
+        ending.end(draft, state)
+        return
+    ending.wake(draft)
+    draft.change(ending=state, held=False)
+    _end_all(draft, children_too=False)
+
+
+def _end_all(draft: Draft, *, children_too: bool) -> None:
     for run in draft.all_runs():
         if run.state in (State.CREATED, State.RETRYING):
             draft.busy -= 1

@@ -39,7 +39,6 @@ def handed_over(
         next_due=trigger.next_due(start) if trigger is not None else None,
         last_due=last,
         execution_id=old.execution_id if old is not None else None,
-        suspended=old.suspended if old is not None else False,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from engine.machine import again, attempts, children, control, ending, kill, rounds
+from engine.machine import again, attempts, children, control, ending, kill, promise, rounds
 from engine.machine.draft import Draft
 from engine.machine.graph import Graph
 from engine.model.commands import AnyCommand
@@ -28,6 +28,7 @@ from engine.model.events import (
     Rendered,
     Restarted,
     ResumeAsked,
+    SlaBroken,
     StatusChanged,
     StoodIn,
     TimeCame,
@@ -105,6 +106,8 @@ def _take(draft: Draft, event: AnyEvent) -> None:
             control.pause(draft)
         case ResumeAsked():
             control.resume(draft, event)
+        case SlaBroken():
+            promise.broken(draft, event)
         case Restarted():
             again.restart(draft, event)
         case StatusChanged():

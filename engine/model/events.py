@@ -146,6 +146,18 @@ class StatusChanged(Event, frozen=True):
     state: State
 
 
+class SlaBroken(Event, frozen=True):
+    """The execution breaks a promise of its flow.
+
+    Args:
+        sla: its id.
+        number: the try of the execution that it is about (`Execution.number`).
+    """
+
+    sla: str
+    number: int = 1
+
+
 class Quarantined(Event, frozen=True):
     """A bug of ours: this execution alone is ended as FAILED."""
 
@@ -168,5 +180,6 @@ AnyEvent = (
     | ResumeAsked
     | Restarted
     | StatusChanged
+    | SlaBroken
     | Quarantined
 )

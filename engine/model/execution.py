@@ -168,6 +168,7 @@ class Execution(msgspec.Struct, frozen=True):
         kind: a TEST sets off nothing else, and fixtures may stand in for its tasks.
         held: a person paused the whole execution.
         ending: the state it is to end in, once somebody decided that (kill, `Exit`).
+        broken: ids of the promises (`sla`) it has broken.
         secrets: values among its inputs that must never leave the process.
     """
 
@@ -195,6 +196,7 @@ class Execution(msgspec.Struct, frozen=True):
     ending: State | None = None
     error: str = ""
     secrets: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     version: int = 0
 
     @property

@@ -69,13 +69,17 @@ class Sla(Document):
         return self
 
 
+CheckStyle = Literal["ERROR", "SUCCESS", "WARNING", "INFO"]
+CheckBehavior = Literal["BLOCK_EXECUTION", "FAIL_EXECUTION", "CREATE_EXECUTION"]
+
+
 class Check(Document):
     """A question asked before an execution is created (section 1.7)."""
 
     when: Any = Field(validation_alias=AliasChoices("when", "condition"))
     message: Text
-    style: Literal["ERROR", "SUCCESS", "WARNING", "INFO"] = "INFO"
-    behavior: Literal["BLOCK_EXECUTION", "FAIL_EXECUTION", "CREATE_EXECUTION"] = "BLOCK_EXECUTION"
+    style: CheckStyle = "INFO"
+    behavior: CheckBehavior = "BLOCK_EXECUTION"
 
 
 class Quota(Document):

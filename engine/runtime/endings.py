@@ -14,7 +14,7 @@ from engine.errors import HeadwaterError
 from engine.model.events import Begun, ChildEnded
 from engine.model.execution import Execution
 from engine.model.state import State
-from engine.runtime import reacting
+from engine.runtime import promises, reacting
 
 if TYPE_CHECKING:
     from engine.runtime.turn import Turn
@@ -32,6 +32,7 @@ def ended(turn: Turn, execution_id: str, state: State) -> None:
             caller.execution_id,
             ChildEnded(turn.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()),
         )
+    promises.forget(turn, execution)
     _unlock(turn, execution)
     next_queued(turn, execution.flow.namespace, execution.flow.id)
     reacting.heard(turn, execution)

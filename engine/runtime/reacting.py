@@ -20,6 +20,7 @@ from engine.model.input_values import as_text
 from engine.model.records import FlowVersion
 from engine.model.state import State
 from engine.runtime import births
+from engine.runtime.checks import CheckRefused
 from engine.runtime.context import scope_of
 from engine.runtime.functions import Functions
 from engine.runtime.hearers import Hearer
@@ -89,7 +90,7 @@ class _Hearing:
         self._render = _renderer(turn, self._version, self._graph, execution)
 
     def hear(self) -> None:
-        if self._suspended():
+        if self._turn.suspended(self._version.namespace, self._version.id, self._trigger.id):
             return
         try:
             ends = self._ends()
@@ -98,15 +99,6 @@ class _Hearing:
             return
         if ends:
             self._fire(ends)
-
-    def _suspended(self) -> bool:
-        version, store = self._version, self._turn.around.store
-        for stored in store.triggers(version.namespace, version.id):
-            if stored.trigger_id == self._trigger.id:
-                key = (version.namespace, version.id, stored.trigger_id)
-                state = self._turn.batch.triggers.get(key, stored)
-                return state is None or state.suspended
-        return False
 
     def _ends(self) -> tuple[Upstream, ...]:
         """The ends that fire the trigger together; none when it does not fire."""
@@ -152,6 +144,8 @@ class _Hearing:
                 id=identity,
             )
             self._turn.submit(wish)
+        except CheckRefused as error:
+            log.info("trigger %s starts nothing: %s", self._trigger.id, error)
         except HeadwaterError as error:
             self._turn.refuse(self._version, cause, identity, str(error), correlation)
 

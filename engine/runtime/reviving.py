@@ -24,7 +24,7 @@ from engine.model.events import (
 )
 from engine.model.execution import ROOT, Caller, Execution, Moment, TaskRun
 from engine.model.state import State
-from engine.runtime import births
+from engine.runtime import births, promises
 
 if TYPE_CHECKING:
     from engine.runtime.turn import Turn
@@ -92,6 +92,7 @@ def _revive(turn: Turn, execution: Execution, event: AnyEvent) -> Execution:
     if isinstance(begin, Refused):
         raise NotPermitted(begin.message, hint="try again when one of them has ended")
     turn.deliver(execution.id, event)
+    promises.watch(turn, known(turn, execution.id))
     turn.deliver(execution.id, begin)
     return turn.get(execution.id) or execution
 

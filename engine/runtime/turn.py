@@ -35,14 +35,16 @@ from engine.model.events import (
     Quarantined,
     Queued,
     Refused,
+    SlaBroken,
     TimeCame,
 )
 from engine.model.execution import ROOT, Cause, Execution, FlowRef, Moment
 from engine.model.flow import Concurrency
 from engine.model.records import FlowVersion, LogEntry, Work
 from engine.model.state import State
+from engine.model.task import Level
 from engine.ports import Batch
-from engine.runtime import births, endings, inside
+from engine.runtime import births, checks, endings, inside, promises
 from engine.runtime.library import Library
 from engine.runtime.live import Live
 from engine.runtime.surroundings import Surroundings
@@ -97,6 +99,14 @@ class Turn:
             return self.batch.documents[space, key]
         return self.around.store.get(space, key)
 
+    def suspended(self, namespace: str, flow_id: str, trigger_id: str) -> bool:
+        """Whether a trigger was stopped, by a person or by its own `stopAfter`."""
+        for stored in self.around.store.triggers(namespace, flow_id):
+            if stored.trigger_id == trigger_id:
+                state = self.batch.triggers.get((namespace, flow_id, trigger_id), stored)
+                return state is None or state.suspended
+        return False
+
     def submit(self, wish: births.Submission) -> Execution:
         """Create the execution that is wished for, and begin it as far as its concurrency limit lets it.
 
@@ -109,18 +119,27 @@ class Turn:
             return known
         version, graph = self.library.live(wish.namespace, wish.flow_id, wish.revision)
         execution = births.born(self.around, version, graph, wish, self.at)
-        return self.admit(
-            execution, graph.flow.concurrency if wish.revision is None else self.limit(execution.flow)
-        )
+        found = checks.failed(self.around, graph, execution)
+        checks.refuse(found)
+        limit = graph.flow.concurrency if wish.revision is None else self.limit(execution.flow)
+        for each in found:
+            self.log(execution.id, "WARN", f"check: {each.message}")
+        return self.admit(execution, limit, checks.fails(found))
 
-    def admit(self, execution: Execution, limit: Concurrency | None) -> Execution:
-        """Take in a new execution: it begins, waits for a slot, or is refused (dialect, section 4.9)."""
+    def admit(self, execution: Execution, limit: Concurrency | None, refused: str = "") -> Execution:
+        """Take in a new execution: it begins, waits for a slot, or is refused (dialect, section 4.9).
+
+        Args:
+            refused: why it fails at once; empty when it does not.
+        """
         self.batch.executions[execution.id] = execution
         self.batch.bases[execution.id] = 0
         self.batch.touched[execution.id] = set(execution.runs)
         self.batch.valued[execution.id] = set(execution.values)
         self.batch.reports.add(("execution", execution.id))
-        self.deliver(execution.id, self.slot(execution, limit))
+        promises.watch(self, execution)
+        event = Refused(self.at, State.FAILED, refused) if refused else self.slot(execution, limit)
+        self.deliver(execution.id, event)
         return self.batch.executions[execution.id]
 
     def limit(self, flow: FlowRef) -> Concurrency | None:
@@ -171,6 +190,8 @@ class Turn:
                 self.batch.work[work_id(execution_id, key, attempt)] = None
             case TimeCame(key=key, attempt=attempt):
                 self.batch.work[timer_id(execution_id, key, attempt)] = None
+            case SlaBroken(sla=sla):
+                self.batch.work[promises.timer_id(execution_id, sla)] = None
             case _:
                 pass
         execution = self.get(execution_id)
@@ -180,6 +201,7 @@ class Turn:
         event, transition = self._step(execution, event)
         if transition.execution is not execution:
             self._record(execution, event, transition)
+            promises.ask(self, transition.execution)
 
     def _step(self, execution: Execution, event: AnyEvent) -> tuple[AnyEvent, Transition]:
         graph = self.library.graph(execution.flow)
@@ -227,7 +249,7 @@ class Turn:
             case StartAgain(at=at):
                 self.put_work(Work(f"{execution_id}/again", execution_id, command=command, due=at))
             case Say(key=key, level=level, message=message):
-                self._say(execution_id, key, level, message)
+                self.log(execution_id, level, message, key)
             case Ended(state=state):
                 endings.ended(self, execution_id, state)
 
@@ -236,14 +258,15 @@ class Turn:
         self.batch.work[work.id] = work
         self.outward.work.append(work)
 
-    def _say(self, execution_id: str, key: str, level: str, message: str) -> None:
+    def log(self, execution_id: str, level: Level, message: str, key: str = ROOT) -> None:
+        """Write a line to an execution's log, masked."""
         execution = self.get(execution_id)
         run = execution.runs.get(key) if execution and key != ROOT else None
         self.batch.logs.append(
             LogEntry(
                 execution_id=execution_id,
                 at=self.at,
-                level=level,  # type: ignore[arg-type]
+                level=level,
                 message=self.around.masker.text(message),
                 key=key,
                 task_id=run.task_id if run else "",

@@ -49,7 +49,7 @@ def called(turn: Turn, namespace: str, flow_id: str, key: str, variables: Mappin
         return expressions.render_deep(template, expressions.Scope({**known, **seen}, functions))
 
     trigger = _trigger(graph, key, render)
-    if trigger is None:
+    if trigger is None or turn.suspended(namespace, flow_id, trigger.id):
         raise unknown
     seen = {"trigger": dict(variables), "vars": graph.flow.variables}
     if not trigger.evaluate(seen, render):

@@ -28,6 +28,7 @@ from engine.model.events import (
     Rendered,
     Restarted,
     ResumeAsked,
+    SlaBroken,
     StatusChanged,
     TimeCame,
 )
@@ -168,6 +169,10 @@ def _graph(tasks: list[Any], errors: list[Any], last: list[Any]) -> Graph:
         "tasks": _named(tasks, numbers),
         "errors": _named(errors, numbers),
         "finally": _named(last, numbers),
+        "sla": [
+            {"id": "quick", "type": "MAX_DURATION", "duration": "PT1H", "behavior": "FAIL"},
+            {"id": "wish", "type": "MAX_DURATION", "duration": "PT1H", "behavior": "NONE"},
+        ],
     }
     return build(Flow.model_validate(document, context={"types": registry()}))
 
@@ -230,7 +235,9 @@ class World:
         return dict(task.reviews() if stage else task.evaluates())
 
 
-def play_out(world: World, data: st.DataObject, *, killed: bool = False, held: bool = False) -> None:
+def play_out(
+    world: World, data: st.DataObject, *, killed: bool = False, held: bool = False, late: bool = False
+) -> None:
     """Answer whatever is asked until the execution has ended."""
     for turn in range(400):
         execution = world.execution
@@ -239,6 +246,8 @@ def play_out(world: World, data: st.DataObject, *, killed: bool = False, held: b
         if held and turn == 2:
             world.take(PauseAsked(world.at))
             world.take(ResumeAsked(world.at))
+        if late and turn == data.draw(st.integers(0, 6)):
+            world.take(SlaBroken(world.at, data.draw(st.sampled_from(["quick", "wish"])), execution.number))
         if killed and turn == data.draw(st.integers(0, 6)):
             world.take(KillAsked(world.at))
         if world.waiting:
@@ -273,8 +282,10 @@ def test_every_execution_ends_and_its_log_tells_how(
 ) -> None:
     world = World(_graph(tasks, errors, last), data.draw)
     world.take(Begun(T0))
-    play_out(world, data, killed=killed, held=held)
+    play_out(world, data, killed=killed, held=held, late=data.draw(st.booleans()))
     has_ended_well(world, 1)
+    if "quick" in world.execution.broken:
+        assert world.execution.state in (State.FAILED, State.KILLED)
     if any(moment.state is State.KILLING for moment in world.execution.history):
         assert world.execution.state is State.KILLED
 
@@ -305,7 +316,7 @@ def test_what_is_gone_through_again_ends_again(
         if data.draw(st.booleans()):
             world.take(Queued(world.at))
         world.take(Begun(world.at))
-        play_out(world, data, killed=data.draw(st.booleans()))
+        play_out(world, data, killed=data.draw(st.booleans()), late=data.draw(st.booleans()))
         has_ended_well(world, ends)
         for key in good:
             assert world.execution.runs[key].history == kept[key].history, f"{key} went well and ran again"
