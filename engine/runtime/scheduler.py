@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from engine.model.flow import Flow
 from engine.model.records import Deployment, Fire, FlowVersion, TriggerState
 from engine.model.trigger import Schedulable, Trigger
 from engine.runtime import births, endings, reacting
+from engine.runtime.checks import CheckRefused
 from engine.runtime.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def _start(turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime
     """Start the execution of a due time; none when its conditions do not hold."""
     variables = trigger.variables(due)
     cause = Cause(trigger.id, trigger.type, variables)
-    identity = derived_id(version.namespace, version.id, trigger.id, due.astimezone().isoformat())
+    identity = derived_id(version.namespace, version.id, trigger.id, due.astimezone(UTC).isoformat())
     try:
         render = _renderer(turn, version, variables)
         if not trigger.evaluate({"trigger": variables, "schedule": variables}, render):
@@ -79,6 +80,9 @@ def _start(turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime
             id=identity,
         )
         execution = turn.submit(wish)
+    except CheckRefused as error:
+        log.info("trigger %s of %s.%s starts nothing: %s", trigger.id, version.namespace, version.id, error)
+        return None
     except HeadwaterError as error:
         execution = turn.refuse(version, cause, identity, str(error))
     turn.batch.fires.append(Fire(version.namespace, version.id, trigger.id, due, execution.id))
