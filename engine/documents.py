@@ -24,28 +24,24 @@ def execution_document(execution: Execution) -> Document:
     Fields that are null or empty are left out, `taskRunList` excepted.
     """
     flow = execution.flow
-    document = _filled(
+    masker = Masker()
+    for secret in execution.secrets:
+        masker.add(secret)
+    return _filled(
         id=execution.id,
         namespace=flow.namespace,
         flowId=flow.id,
         flowRevision=flow.revision,
         commit=flow.commit,
         state=_state(execution.history),
-        inputs=execution.inputs,
-        outputs=execution.outputs,
-        variables=execution.variables,
-        labels=_labels(execution.labels),
-        trigger=_trigger(execution),
+        inputs=masker.value(execution.inputs),
+        outputs=masker.value(execution.outputs),
+        variables=masker.value(execution.variables),
+        labels=masker.value(_labels(execution.labels)),
+        trigger=masker.value(_trigger(execution)),
         parentId=execution.parent_id,
         originalId=execution.original_id,
-    ) | {"taskRunList": [_task_run(execution, run) for run in execution.task_runs()]}
-    if not execution.secrets:
-        return document
-    masker = Masker()
-    for secret in execution.secrets:
-        masker.add(secret)
-    masked: Document = masker.value(document)
-    return masked
+    ) | {"taskRunList": [_task_run(execution, run, masker) for run in execution.task_runs()]}
 
 
 def summary_document(summary: Summary) -> Document:
@@ -122,18 +118,18 @@ def _trigger(execution: Execution) -> Document | None:
     return _filled(id=cause.id, type=cause.type, variables=cause.variables) if cause else None
 
 
-def _task_run(execution: Execution, run: TaskRun) -> Document:
+def _task_run(execution: Execution, run: TaskRun, masker: Masker) -> Document:
     parent = execution.runs.get(run.parent)
     return _filled(
         id=run.id,
         executionId=execution.id,
         taskId=run.task_id,
         parentTaskRunId=parent.id if parent else None,
-        value=run.value,
+        value=masker.value(run.value),
         iteration=run.iteration,
         state=_state(run.history),
         attempts=[_attempt(attempt) for attempt in run.attempts],
-        outputs=run.outputs,
+        outputs=masker.value(run.outputs),
     )
 
 
