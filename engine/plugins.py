@@ -137,11 +137,13 @@ def installed() -> Iterator[Claim]:
     seen: set[str] = set()
     for distribution in metadata.distributions():
         points = [point for point in distribution.entry_points if point.group.startswith(_ENTRY_POINTS)]
-        if points and distribution.name not in seen:  # a name is costly: it means to parse the metadata
-            seen.add(distribution.name)
+        if not points:
+            continue
+        name, version = distribution.name, distribution.version  # costly: each parses the metadata anew
+        if name not in seen:
+            seen.add(name)
             for point in points:
-                group = point.group.removeprefix(_ENTRY_POINTS)
-                yield Claim(group, point.name, point, distribution.name, distribution.version)
+                yield Claim(point.group.removeprefix(_ENTRY_POINTS), point.name, point, name, version)
 
 
 @cache
