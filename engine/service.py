@@ -10,16 +10,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from engine.errors import NotFound
 from engine.model.commands import Evaluate, Run, Tidy
 from engine.model.events import KillAsked, PauseAsked
 from engine.model.execution import Execution
-from engine.model.records import Deployment, Work
+from engine.model.records import Deployment, TriggerState, Work
 from engine.model.state import State
 from engine.ports import Runner, Store
-from engine.runtime import recovery, reviving, scheduler, webhook
+from engine.runtime import backfilling, recovery, reviving, scheduler, webhook
 from engine.runtime.asking import ask, resumed
 from engine.runtime.births import Submission
 from engine.runtime.core import Core
@@ -221,6 +222,29 @@ class Service:
     ) -> webhook.Answer:
         """A call of a webhook trigger's URL; see `engine.runtime.webhook`. Raises NotFound, InputInvalid."""
         return await self._do(lambda turn: webhook.called(turn, namespace, flow_id, key, variables))
+
+    async def backfill(
+        self,
+        trigger: backfilling.Name,
+        start: datetime,
+        end: datetime | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> TriggerState:
+        """Let a schedule go through its past; see `engine.runtime.backfilling.begin`."""
+        return await self._do(lambda turn: backfilling.begin(turn, trigger, start, end, inputs, labels))
+
+    async def pause_backfill(self, trigger: backfilling.Name) -> TriggerState:
+        """Let a backfill wait. Raises NotFound, NotPermitted when there is none."""
+        return await self._do(lambda turn: backfilling.pause(turn, trigger))
+
+    async def unpause_backfill(self, trigger: backfilling.Name) -> TriggerState:
+        """Let a backfill go on. Raises NotFound, NotPermitted when there is none."""
+        return await self._do(lambda turn: backfilling.unpause(turn, trigger))
+
+    async def delete_backfill(self, trigger: backfilling.Name) -> TriggerState:
+        """Give a backfill up. Raises NotFound, NotPermitted when there is none."""
+        return await self._do(lambda turn: backfilling.delete(turn, trigger))
 
     # Flows
 

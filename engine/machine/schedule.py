@@ -6,12 +6,12 @@ the last one. Sources: dialect, sections 3.1 and 3.2.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from engine.model.execution import Execution
-from engine.model.records import TriggerState
+from engine.model.records import Backfill, TriggerState
 from engine.model.trigger import Schedulable
 
 replace = msgspec.structs.replace
@@ -55,7 +55,7 @@ def owed(state: TriggerState, now: datetime) -> bool:
 def candidate(trigger: Schedulable, state: TriggerState, now: datetime) -> datetime | None:
     """The due time to fire now: the first one owed that is not later than `lateMaximumDelay`; none if all are."""
     due = state.next_due
-    if trigger.late_maximum_delay is not None:
+    if state.backfill is None and trigger.late_maximum_delay is not None:
         for _ in range(_SKIPS):
             if due is None or due >= now - trigger.late_maximum_delay:
                 break
@@ -69,6 +69,8 @@ def fired(
     """The state after the due time `due` started an execution, or none because its conditions do not hold."""
     running = execution is not None and not execution.state.terminal
     lock = execution.id if execution is not None and running and not trigger.allow_concurrent else None
+    if state.backfill is not None:
+        return replace(_after_backfilled(trigger, state, state.backfill, due), execution_id=lock)
     last = due if execution is not None else state.last_due
     return replace(state, next_due=trigger.next_due(due), last_due=last, execution_id=lock)
 
@@ -80,7 +82,7 @@ def passed_over(trigger: Schedulable, state: TriggerState, now: datetime) -> Tri
 
 def recovered(trigger: Schedulable, state: TriggerState, now: datetime) -> TriggerState:
     """The state after an outage, by `recoverMissedSchedules`: ALL keeps what is owed, LAST the newest, NONE nothing."""
-    if state.next_due is None or state.next_due > now:
+    if state.backfill is not None or state.next_due is None or state.next_due > now:
         return state
     match trigger.recover_missed_schedules:
         case "NONE":
@@ -89,3 +91,43 @@ def recovered(trigger: Schedulable, state: TriggerState, now: datetime) -> Trigg
             return replace(state, next_due=trigger.previous_due(now) or state.next_due)
         case _:
             return state
+
+
+# Backfills: due times of the past, one by one (dialect, section 3.2)
+
+
+def backfilled(trigger: Schedulable, state: TriggerState, wish: Backfill) -> TriggerState | None:
+    """The state of a trigger that begins to go through the past of `wish`; none when nothing was due in it."""
+    first = trigger.next_due(wish.start - timedelta(microseconds=1))
+    if first is None or first > wish.end:
+        return None
+    return replace(
+        state, next_due=first, backfill=replace(wish, current=first, resume=state.next_due, paused=False)
+    )
+
+
+def _after_backfilled(
+    trigger: Schedulable, state: TriggerState, backfill: Backfill, due: datetime
+) -> TriggerState:
+    following = trigger.next_due(due)
+    if following is None or following > backfill.end:
+        return backfill_ended(state)
+    return replace(state, next_due=following, backfill=replace(backfill, current=following))
+
+
+def backfill_paused(state: TriggerState, *, paused: bool) -> TriggerState:
+    """The state when its backfill is to wait, or to go on."""
+    if state.backfill is None:
+        return state
+    return replace(
+        state,
+        next_due=None if paused else state.backfill.current,
+        backfill=replace(state.backfill, paused=paused),
+    )
+
+
+def backfill_ended(state: TriggerState) -> TriggerState:
+    """The state when its backfill is over, or given up: on with the due time it was at before."""
+    if state.backfill is None:
+        return state
+    return replace(state, next_due=state.backfill.resume, backfill=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,6 +90,27 @@ class Deployment:
     blob: str
 
 
+class Backfill(msgspec.Struct, frozen=True):
+    """Due times of the past that a schedule goes through, one by one, before it goes on as usual.
+
+    Args:
+        id: names it for ever; one that is repeated over the same time runs everything again.
+        start, end: the first and the last instant that may be due.
+        current: the due time that is next.
+        resume: the due time that the schedule goes on with afterwards.
+        inputs, labels: added to those of the trigger.
+    """
+
+    id: str
+    start: datetime
+    end: datetime
+    current: datetime
+    resume: datetime | None = None
+    paused: bool = False
+    inputs: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+
+
 class TriggerState(msgspec.Struct, frozen=True):
     """Where a trigger of a live flow stands.
 
@@ -99,6 +120,7 @@ class TriggerState(msgspec.Struct, frozen=True):
         execution_id: its last execution, which locks it until that has ended.
         spec: digest of the trigger as written; a change of it starts the schedule anew from now.
         suspended: somebody stopped it.
+        backfill: the past it goes through at the moment; `next_due` is then of this past.
     """
 
     namespace: str
@@ -110,6 +132,12 @@ class TriggerState(msgspec.Struct, frozen=True):
     execution_id: str | None = None
     spec: str = ""
     suspended: bool = False
+    backfill: Backfill | None = None
+
+    @property
+    def upcoming(self) -> datetime | None:
+        """When it fires next as it is written, whatever past it goes through."""
+        return self.backfill.resume if self.backfill else self.next_due
 
 
 class Fire(msgspec.Struct, frozen=True):

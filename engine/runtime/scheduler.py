@@ -19,14 +19,16 @@ from engine.ids import derived_id
 from engine.machine import schedule
 from engine.model.execution import Cause, Execution
 from engine.model.flow import Flow
-from engine.model.records import Deployment, Fire, FlowVersion, TriggerState
+from engine.model.records import Backfill, Deployment, Fire, FlowVersion, TriggerState
 from engine.model.trigger import Schedulable, Trigger
 from engine.runtime import births, endings, reacting
 from engine.runtime.checks import CheckRefused
+from engine.runtime.functions import Functions
 from engine.runtime.turn import Turn
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, str]
+_MOST = 100  # due times of a trigger that are fired in one turn; the others follow at once
 _READY = 200  # flows of one deployment whose graphs are made at once; the rest when they are first run
 
 
@@ -53,29 +55,38 @@ def _fire(turn: Turn, state: TriggerState) -> None:
     if not isinstance(trigger, Schedulable):
         _set(turn, msgspec.structs.replace(state, next_due=None))
         return
-    while schedule.owed(state, turn.at):
+    for _ in range(_MOST):
+        if not schedule.owed(state, turn.at):
+            break
         due = schedule.candidate(trigger, state, turn.at)
         if due is None:
             state = schedule.passed_over(trigger, state, turn.at)
             break
-        state = schedule.fired(trigger, state, due, _start(turn, version, trigger, due))
+        execution = _start(turn, version, trigger, due, state.backfill)
+        state = schedule.fired(trigger, state, due, execution)
     _set(turn, state)
 
 
-def _start(turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime) -> Execution | None:
+def _start(
+    turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime, backfill: Backfill | None
+) -> Execution | None:
     """Start the execution of a due time; none when its conditions do not hold."""
     variables = trigger.variables(due)
     cause = Cause(trigger.id, trigger.type, variables)
-    identity = derived_id(version.namespace, version.id, trigger.id, due.astimezone(UTC).isoformat())
+    names = (version.namespace, version.id, trigger.id, due.astimezone(UTC).isoformat())
+    identity = derived_id(*names, backfill.id) if backfill else derived_id(*names)
     try:
-        render = _renderer(turn, version, variables)
+        render = _renderer(turn, version)
         if not trigger.evaluate({"trigger": variables, "schedule": variables}, render):
             return None
         wish = births.Submission(
             namespace=version.namespace,
             flow_id=version.id,
-            inputs=render(trigger.inputs, {"trigger": variables, "schedule": variables}),
-            labels=dict(trigger.labels),
+            inputs={
+                **render(trigger.inputs, {"trigger": variables, "schedule": variables}),
+                **(backfill.inputs if backfill else {}),
+            },
+            labels={**trigger.labels, **(backfill.labels if backfill else {})},
             cause=cause,
             id=identity,
         )
@@ -85,16 +96,21 @@ def _start(turn: Turn, version: FlowVersion, trigger: Schedulable, due: datetime
         return None
     except HeadwaterError as error:
         execution = turn.refuse(version, cause, identity, str(error))
-    turn.batch.fires.append(Fire(version.namespace, version.id, trigger.id, due, execution.id))
+    if backfill is None:  # a backfill may go through the same past again
+        turn.batch.fires.append(Fire(version.namespace, version.id, trigger.id, due, execution.id))
     return execution
 
 
-def _renderer(turn: Turn, version: FlowVersion, variables: Mapping[str, Any]) -> Any:
+def _renderer(turn: Turn, version: FlowVersion) -> Any:
+    graph = turn.library.of_version(version)
+    blank = Execution(id="", flow=births.ref_of(turn.around.store, version), history=())
+    functions = Functions(turn.around, graph, blank, None).table()
     known = turn.around.variables()
     known["flow"] = {"id": version.id, "namespace": version.namespace, "revision": version.revision}
+    known["vars"] = graph.flow.variables
 
     def render(template: Any, seen: Mapping[str, Any]) -> Any:
-        return expressions.render_deep(template, expressions.Scope({**known, **seen}, {}))
+        return expressions.render_deep(template, expressions.Scope({**known, **seen}, functions))
 
     return render
 

@@ -50,10 +50,11 @@ def write_triggers(
     )
     connection.executemany(
         "INSERT INTO triggers (namespace, flow_id, trigger_id, type, next_due, last_due, execution_id, spec,"
-        " suspended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " suspended, backfill) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (namespace, flow_id, trigger_id) DO UPDATE SET type = excluded.type,"
         " next_due = excluded.next_due, last_due = excluded.last_due, execution_id = excluded.execution_id,"
-        " spec = excluded.spec, suspended = excluded.suspended",
+        " spec = excluded.spec, suspended = excluded.suspended,"
+        " backfill = excluded.backfill",
         (
             (
                 *key,
@@ -63,6 +64,7 @@ def write_triggers(
                 state.execution_id,
                 state.spec,
                 state.suspended,
+                codec.body(state.backfill) if state.backfill else None,
             )
             for key, state in triggers.items()
             if state is not None

@@ -16,7 +16,7 @@ import msgspec
 from engine.errors import Bug
 from engine.model.events import AnyEvent
 from engine.model.execution import Execution, TaskRun
-from engine.model.records import Work
+from engine.model.records import Backfill, Work
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_RUNS: immutables.Map[str, TaskRun] = immutables.Map()
@@ -101,6 +101,7 @@ _EVENT: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _WORK = msgspec.json.Decoder(Work)
 _TRIGGERS = msgspec.json.Decoder(tuple[str, ...])
 _LABELS = msgspec.json.Decoder(dict[str, str])
+_BACKFILL = msgspec.json.Decoder(Backfill)
 _ANY = msgspec.json.Decoder()
 
 
@@ -121,6 +122,11 @@ def read_event(event: str) -> AnyEvent:
 def read_work(work: str) -> Work:
     """A piece of work from its body."""
     return _WORK.decode(work)
+
+
+def read_backfill(backfill: str) -> Backfill:
+    """A backfill from its column."""
+    return _BACKFILL.decode(backfill)
 
 
 def read_labels(labels: str) -> dict[str, str]:

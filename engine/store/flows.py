@@ -21,7 +21,8 @@ _VERSION = (
 )
 _LIVE = f"{_VERSION} JOIN live_flows AS l ON l.namespace = v.namespace AND l.id = v.id AND l.revision = v.revision"
 _TRIGGER = (
-    "SELECT namespace, flow_id, trigger_id, type, next_due, last_due, execution_id, spec, suspended"
+    "SELECT namespace, flow_id, trigger_id, type, next_due, last_due, execution_id, spec, suspended,"
+    " backfill"
     " FROM triggers"
 )
 # Word for word what the index triggers_by_due covers.
@@ -160,7 +161,7 @@ def next_due(connection: sqlite3.Connection, beyond: datetime | None) -> datetim
 
 
 def _trigger(row: tuple[Any, ...]) -> TriggerState:
-    namespace, flow_id, trigger_id, kind, next_at, last_at, execution_id, spec, suspended = row
+    namespace, flow_id, trigger_id, kind, next_at, last_at, execution_id, spec, suspended, backfill = row
     return TriggerState(
         namespace=namespace,
         flow_id=flow_id,
@@ -171,4 +172,5 @@ def _trigger(row: tuple[Any, ...]) -> TriggerState:
         execution_id=execution_id,
         spec=spec,
         suspended=bool(suspended),
+        backfill=codec.read_backfill(backfill) if backfill else None,
     )
