@@ -20,7 +20,7 @@ from engine.model.task import TaskResult
 replace = msgspec.structs.replace
 
 
-def _begin(draft: Draft, run: TaskRun, attempt: int, at: datetime) -> TaskRun | None:
+def begin(draft: Draft, run: TaskRun, attempt: int, at: datetime) -> TaskRun | None:
     """The run with its attempt begun; none when the event is late: another attempt, or the run has ended."""
     if run.state is State.RUNNING and len(run.attempts) == attempt:
         return run
@@ -34,13 +34,13 @@ def started(draft: Draft, event: AttemptStarted) -> None:
     """An attempt has begun to run."""
     run = draft.run(event.key)
     if run is not None:
-        _begin(draft, run, event.attempt, event.at)
+        begin(draft, run, event.attempt, event.at)
 
 
 def child_started(draft: Draft, event: ChildStarted) -> None:
     """A child execution was created; if nobody waits for it, the task run is done."""
     run = draft.run(event.key)
-    begun = run and _begin(draft, run, event.attempt, event.at)
+    begun = run and begin(draft, run, event.attempt, event.at)
     if begun is None or begun.child is not None:
         return
     begun = draft.put(replace(begun, child=event.child))
@@ -74,15 +74,16 @@ def ended(draft: Draft, event: AttemptEnded) -> None:
         draft.busy -= 1
         children.end_run(draft, run, State.SKIPPED)
         return
-    begun = _begin(draft, run, event.attempt, event.started or event.at)
+    begun = begin(draft, run, event.attempt, event.started or event.at)
     if begun is not None:
+        draft.stop_children(begun)
         conclude(draft, begun, event.result, event.chance)
 
 
 def stood_in(draft: Draft, event: StoodIn) -> None:
     """A task run, of a flowable too, ends as a test wants it: no child begins, and nothing is tried again."""
     run, result = draft.run(event.key), event.result
-    begun = run and _begin(draft, run, len(run.attempts) + 1, event.at)
+    begun = run and begin(draft, run, len(run.attempts) + 1, event.at)
     if begun is None:
         return
     closed = _close(draft, begun, result.state)
@@ -155,7 +156,7 @@ def _start_again(draft: Draft, run: TaskRun, due: datetime) -> None:
 
 
 def _wait_for_retry(draft: Draft, run: TaskRun, policy: Retry, due: datetime) -> None:
-    draft.move_run(run, State.RETRYING, child=None)
+    draft.move_run(run, State.RETRYING, child=None, children=None)
     seconds = (due - draft.at).total_seconds()
     of = f" of {policy.max_attempts}" if policy.max_attempts else ""
     draft.say(run.key, "WARN", f"attempt {len(run.attempts)}{of} failed, next in {seconds:g} s")

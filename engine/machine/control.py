@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.machine import attempts, children, ending, kill, rounds
+from engine.machine import attempts, children, ending, kill, many, rounds
 from engine.machine.draft import Draft
 from engine.model.commands import Run
 from engine.model.events import ResumeAsked, TimeCame
@@ -37,7 +37,9 @@ def resume(draft: Draft, event: ResumeAsked) -> None:
 def _send(draft: Draft) -> None:
     """Ask for every attempt that the hold kept back; one that was asked for before is not begun twice."""
     for run in draft.all_runs():
-        if run.state is State.CREATED and not isinstance(draft.node(run).task, Flowable):
+        if run.state is State.RUNNING and run.children is not None:
+            many.go_on(draft, run)
+        elif run.state is State.CREATED and not isinstance(draft.node(run).task, Flowable):
             draft.ask(Run(run.key, len(run.attempts) + 1))
 
 

@@ -16,8 +16,8 @@ import msgspec
 from engine.errors import IllegalTransition
 from engine.machine import table
 from engine.machine.graph import Graph, Node
-from engine.model.commands import AnyCommand, Say, Tidy
-from engine.model.execution import ROOT, Execution, Moment, Phase, Scope, TaskRun, run_id, run_key
+from engine.model.commands import AnyCommand, Say, StopChild, Tidy
+from engine.model.execution import ROOT, Execution, Moment, Phase, Scope, TaskRun, child_id, run_id, run_key
 from engine.model.state import State
 from engine.model.task import Flowable, Level
 
@@ -170,6 +170,14 @@ class Draft:
     def ask(self, command: AnyCommand) -> None:
         """Want something done outside."""
         self.commands.append(command)
+
+    def stop_children(self, run: TaskRun) -> None:
+        """Want the child executions of a task run killed that have not ended."""
+        if run.child is not None:
+            self.ask(StopChild(run.child.execution_id))
+        if run.children is not None:
+            for number in run.children.open:
+                self.ask(StopChild(child_id(self.execution.id, run.key, run.children.attempt, number)))
 
     def say(self, key: str, level: Level, message: str) -> None:
         """Want a line written to the log."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.machine import children, ending, rounds
 from engine.machine.draft import Draft
-from engine.model.commands import Stop, StopChild
+from engine.model.commands import Stop
+from engine.model.execution import TaskRun
 from engine.model.state import State
 
 
@@ -25,6 +26,14 @@ def let_go(draft: Draft) -> None:
             children.end_run(draft, run, State.KILLED)
         elif run.state is State.RUNNING and run.scope is not None and run.scope.phase == "between":
             rounds.give_up(draft, run)
+        elif run.state is State.RUNNING and _waits_for_none(run):
+            draft.busy -= 1
+            children.end_run(draft, run, State.KILLED)
+
+
+def _waits_for_none(run: TaskRun) -> bool:
+    """Whether it wants child executions and none is under way: the execution is held."""
+    return run.children is not None and not run.children.open
 
 
 def kill(draft: Draft, *, children_too: bool = True) -> None:
@@ -61,10 +70,17 @@ def _end_all(draft: Draft, *, children_too: bool) -> None:
         elif run.state is State.PAUSED:
             draft.paused -= 1
             children.end_run(draft, run, State.KILLED)
-        elif run.state is State.RUNNING and run.child and not children_too:
+        elif run.state is State.RUNNING and (_waits_for_none(run) or (_child(run) and not children_too)):
             draft.busy -= 1
             children.end_run(draft, run, State.KILLED)
         elif run.state is State.RUNNING and run.scope and run.scope.phase in ("review", "between"):
             rounds.give_up(draft, run)
         elif run.state is State.RUNNING and run.scope is None and run.attempts:
-            draft.ask(StopChild(run.child.execution_id) if run.child else Stop(run.key, len(run.attempts)))
+            if _child(run):
+                draft.stop_children(run)
+            else:
+                draft.ask(Stop(run.key, len(run.attempts)))
+
+
+def _child(run: TaskRun) -> bool:
+    return run.child is not None or run.children is not None

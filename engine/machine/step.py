@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from engine.machine import again, attempts, children, control, ending, kill, promise, rounds
+from engine.machine import again, attempts, children, control, ending, kill, many, promise, rounds
 from engine.machine.draft import Draft
 from engine.machine.graph import Graph
 from engine.model.commands import AnyCommand
@@ -19,6 +19,7 @@ from engine.model.events import (
     AttemptStarted,
     Begun,
     ChildEnded,
+    ChildrenWanted,
     ChildStarted,
     KillAsked,
     PauseAsked,
@@ -92,10 +93,12 @@ def _take(draft: Draft, event: AnyEvent) -> None:
             attempts.started(draft, event)
         case AttemptEnded():
             attempts.ended(draft, event)
-        case ChildStarted():
-            attempts.child_started(draft, event)
-        case ChildEnded():
-            attempts.child_ended(draft, event)
+        case ChildrenWanted():
+            many.wanted(draft, event)
+        case ChildStarted(number=number):
+            (attempts.child_started if number is None else many.started)(draft, event)
+        case ChildEnded(number=number):
+            (attempts.child_ended if number is None else many.ended)(draft, event)
         case StoodIn():
             attempts.stood_in(draft, event)
         case TimeCame():

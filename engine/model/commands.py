@@ -35,6 +35,14 @@ class Run(Command, frozen=True):
     attempt: int
 
 
+class Call(Command, frozen=True):
+    """Start the child execution of that number, from 1; answered by `ChildStarted`, or `AttemptEnded` if it cannot."""
+
+    key: str
+    attempt: int
+    number: int
+
+
 class Stop(Command, frozen=True):
     """End a running attempt; it answers with `AttemptEnded`."""
 
@@ -82,4 +90,4 @@ class Ended(Command, frozen=True):
     state: State
 
 
-AnyCommand = Evaluate | Run | Stop | StopChild | Tidy | Wake | Say | StartAgain | Ended
+AnyCommand = Evaluate | Run | Call | Stop | StopChild | Tidy | Wake | Say | StartAgain | Ended

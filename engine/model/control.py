@@ -37,6 +37,10 @@ class Control(Protocol):
         """How many executions fit, by namespace and flow id; limit and offset do not count."""
         ...
 
+    async def outputs(self, execution_ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The outputs of executions, as far as there are such executions, in order."""
+        ...
+
     async def logs(self, execution_id: str, after: int, limit: int) -> list[tuple[int, LogEntry]]:
         """Log lines in order with their serial numbers, from the one behind `after`."""
         ...

@@ -75,15 +75,26 @@ class AttemptEnded(Event, frozen=True):
 
 
 class ChildStarted(Event, frozen=True):
-    """A task run has started a child execution."""
+    """A task run has started a child execution; the one of that number, if it starts many."""
 
     key: str
     attempt: int
     child: Child
+    number: int | None = None
+
+
+class ChildrenWanted(Event, frozen=True):
+    """An attempt has begun that starts `count` child executions."""
+
+    key: str
+    attempt: int
+    count: int
+    wait: bool = True
+    transmit_failed: bool = True
 
 
 class ChildEnded(Event, frozen=True):
-    """A child execution has ended."""
+    """A child execution has ended; the one of that number, if its task run started many."""
 
     key: str
     attempt: int
@@ -91,6 +102,7 @@ class ChildEnded(Event, frozen=True):
     state: State
     outputs: dict[str, Any] = {}
     chance: float = 0.0
+    number: int | None = None
 
 
 class StoodIn(Event, frozen=True):
@@ -172,6 +184,7 @@ AnyEvent = (
     | AttemptStarted
     | AttemptEnded
     | ChildStarted
+    | ChildrenWanted
     | ChildEnded
     | StoodIn
     | TimeCame

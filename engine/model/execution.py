@@ -78,6 +78,25 @@ class Child(msgspec.Struct, frozen=True):
     transmit_failed: bool = True
 
 
+class Children(msgspec.Struct, frozen=True):
+    """The many child executions of one attempt, known by their numbers from 1.
+
+    Args:
+        count: how many there are to be.
+        started: how many were asked for.
+        open: the numbers of those that have not ended; a bounded number of them.
+        ended: how many have ended in each state.
+    """
+
+    attempt: int
+    count: int
+    wait: bool = True
+    transmit_failed: bool = True
+    started: int = 0
+    open: tuple[int, ...] = ()
+    ended: dict[str, int] = {}
+
+
 class TaskRun(msgspec.Struct, frozen=True):
     """A running (or ended) task.
 
@@ -104,6 +123,7 @@ class TaskRun(msgspec.Struct, frozen=True):
     error: str = ""
     scope: Scope | None = None
     child: Child | None = None
+    children: Children | None = None
     number: int = 0
 
     @property
@@ -147,11 +167,12 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The task run of another execution that waits for this one."""
+    """The task run of another execution that waits for this one, which is its child of that number if it has many."""
 
     execution_id: str
     key: str
     attempt: int
+    number: int | None = None
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -233,3 +254,8 @@ def run_key(task_id: str, path: tuple[int, ...]) -> str:
 def run_id(execution_id: str, key: str) -> str:
     """The globally unique id of a task run."""
     return derived_id(execution_id, key)
+
+
+def child_id(execution_id: str, key: str, attempt: int, number: int | None = None) -> str:
+    """The id of the child execution that an attempt of a task run starts, or of the one of that number."""
+    return derived_id(execution_id, key, str(attempt), *([] if number is None else [str(number)]))

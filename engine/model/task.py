@@ -7,7 +7,7 @@ there), templates still unrendered. Which kind it is, is its base class:
 * `Instant`: runs inside the engine's thread; no I/O, microseconds (Log, Return, Fail).
 * `Inline`: a coroutine inside the daemon, for light I/O (HTTP requests, key-value calls).
 * `Work`: builds a `RunRequest` that a runner carries out (scripts, containers).
-* `Executable`: creates a child execution (Subflow).
+* `Executable`: creates a child execution (Subflow); `Many`: one for each of several batches.
 
 Sources: dialect, sections 1.4, 1.5 and 2. This module must not know the machine, the store or any runner.
 """
@@ -116,6 +116,14 @@ class Context(Protocol):
 
     def truthy(self, template: Any) -> bool:
         """Render and apply the dialect's truth (section 1.4): false, 0, -0, blank and null are false."""
+        ...
+
+    def seeing(self, **taskrun: Any) -> Context:
+        """The same, but expressions see these attributes of `taskrun` besides."""
+        ...
+
+    def children_of(self, task_id: str) -> Sequence[str]:
+        """The ids of the child executions that a task beside this one has started, in order."""
         ...
 
     @property
@@ -369,4 +377,26 @@ class Executable(Task):
 
     def call(self, context: Context) -> Call:
         """Say which child. Raises ExpressionError, which fails the attempt."""
+        raise NotImplementedError
+
+
+class Batches(msgspec.Struct, frozen=True):
+    """How many child executions a `Many` wants, and what their ends mean to it."""
+
+    count: int
+    wait: bool = True
+    transmit_failed: bool = True
+
+
+class Many(Task):
+    """Creates many child executions, a bounded number of them at a time, and mostly waits for them."""
+
+    kind: ClassVar[str] = "executable"
+
+    def batches(self, context: Context) -> Batches:
+        """Say how many children. Raises HeadwaterError, which fails the attempt."""
+        raise NotImplementedError
+
+    def call(self, context: Context, number: int) -> Call:
+        """Say which child is the one of that number, from 1. Raises HeadwaterError, which fails the attempt."""
         raise NotImplementedError

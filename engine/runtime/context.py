@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from engine import expressions
 from engine.errors import NotFound
 from engine.expressions.functions.files import namespace_file
 from engine.machine.graph import Graph
-from engine.model.execution import Execution, TaskRun
+from engine.model.execution import Execution, TaskRun, child_id, run_key
 from engine.model.records import LogEntry
 from engine.model.task import Flowable, Level, Task
 from engine.runtime import variables
@@ -101,6 +101,23 @@ class RunContext:
     def place(self, working_directory: str) -> None:
         """Say where the attempt will run: `{{ workingDir }}` and `{{ outputDir }}` (dialect, section 2.5)."""
         self._places = {"workingDir": working_directory}
+
+    def seeing(self, **taskrun: Any) -> RunContext:
+        """The same, but expressions see these attributes of `taskrun` besides."""
+        other = RunContext(self._around, self._graph, self._execution, self._run, self.attempt, self._write)
+        known = self.scope
+        seen = {**known.variables, "taskrun": {**known.variables["taskrun"], **taskrun}}
+        other._scope = expressions.Scope(seen, known.functions)
+        return other
+
+    def children_of(self, task_id: str) -> Sequence[str]:
+        """The ids of the child executions that a task beside this one has started, in order."""
+        run = self._execution.runs.get(run_key(task_id, self._run.path))
+        if run is None or run.children is None:
+            return ()
+        numbers = range(1, run.children.started + 1)
+        attempt = run.children.attempt
+        return [child_id(self._execution.id, run.key, attempt, number) for number in numbers]
 
     @property
     def scope(self) -> expressions.Scope:

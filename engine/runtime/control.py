@@ -81,6 +81,14 @@ class EngineControl:
         """How many executions fit, by namespace and flow id; limit and offset do not count."""
         return await asyncio.to_thread(self._store.counts, query)
 
+    async def outputs(self, execution_ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The outputs of executions, as far as there are such executions, in order."""
+        return await asyncio.to_thread(self._outputs, execution_ids)
+
+    def _outputs(self, execution_ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        found = (self._store.execution(each) for each in execution_ids)
+        return [each.outputs for each in found if each is not None]
+
     async def logs(self, execution_id: str, after: int, limit: int) -> list[tuple[int, LogEntry]]:
         """Log lines in order with their serial numbers, from the one behind `after`."""
         return await asyncio.to_thread(self._store.logs, execution_id, after, limit)

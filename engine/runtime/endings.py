@@ -27,11 +27,17 @@ def ended(turn: Turn, execution_id: str, state: State) -> None:
     turn.outward.ended.append(execution)
     if execution.caller is not None and state is not State.RETRIED:
         caller = execution.caller
-        outputs = execution.outputs
-        turn.deliver(
-            caller.execution_id,
-            ChildEnded(turn.at, caller.key, caller.attempt, execution_id, state, outputs, ids.chance()),
+        event = ChildEnded(
+            turn.at,
+            caller.key,
+            caller.attempt,
+            execution_id,
+            state,
+            execution.outputs,
+            ids.chance(),
+            caller.number,
         )
+        turn.deliver(caller.execution_id, event)
     promises.forget(turn, execution)
     _unlock(turn, execution)
     next_queued(turn, execution.flow.namespace, execution.flow.id)

@@ -9,16 +9,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from engine import expressions, ids
-from engine.errors import ExpressionError, HeadwaterError
+from engine.errors import HeadwaterError
 from engine.machine.graph import Graph
-from engine.model.commands import Evaluate, Run
-from engine.model.events import AttemptEnded, ChildStarted, Rendered, StoodIn
-from engine.model.execution import ROOT, Caller, Cause, Child, Execution, TaskRun
+from engine.model.commands import Call, Evaluate, Run
+from engine.model.events import AttemptEnded, ChildrenWanted, ChildStarted, Rendered, StoodIn
+from engine.model.execution import ROOT, Child, Execution, TaskRun
 from engine.model.inputs import read_outputs
 from engine.model.records import Work
 from engine.model.state import State
-from engine.model.task import Call, Executable, Flowable, Instant, Settling, TaskResult
-from engine.runtime import births, reviving
+from engine.model.task import Executable, Flowable, Instant, Many, Settling, TaskResult
+from engine.runtime import calling
 from engine.runtime.context import RunContext, scope_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,13 @@ def run(turn: Turn, execution_id: str, command: Run) -> None:
         elif isinstance(task, Instant):
             end(turn, execution_id, command, task.run(context))
         elif isinstance(task, Executable):
-            _call(turn, execution, command, task, context)
+            calling.one(turn, execution, command, task, context)
+        elif isinstance(task, Many):
+            found = task.batches(context)
+            event = ChildrenWanted(
+                turn.at, command.key, command.attempt, found.count, found.wait, found.transmit_failed
+            )
+            turn.deliver(execution_id, event)
         else:
             work = f"{execution_id}/{command.key}/{command.attempt}"
             turn.put_work(Work(work, execution_id, command=command))
@@ -115,59 +121,30 @@ def run(turn: Turn, execution_id: str, command: Run) -> None:
         end(turn, execution_id, command, TaskResult(state=State.FAILED, error=message))
 
 
-def end(turn: Turn, execution_id: str, command: Run, result: TaskResult) -> None:
+def end(turn: Turn, execution_id: str, command: Run | Call, result: TaskResult) -> None:
     """An attempt that began and ended within the turn."""
     chance = ids.chance() if result.state is State.FAILED else 0.0
     turn.deliver(execution_id, AttemptEnded(turn.at, command.key, command.attempt, result, turn.at, chance))
 
 
-def _call(turn: Turn, execution: Execution, command: Run, task: Executable, context: RunContext) -> None:
-    wanted = task.call(context)
-    if wanted.restarts and wanted.wait and _restarted_child(turn, execution, command, wanted):
+def call(turn: Turn, execution_id: str, command: Call) -> None:
+    """Start one of the many child executions that a task run wants."""
+    execution = turn.get(execution_id)
+    run = execution.runs.get(command.key) if execution else None
+    if execution is None or run is None or run.state is not State.RUNNING or run.children is None:
         return
-    labels = dict(wanted.labels)
-    if wanted.inherit_labels:
-        labels = {**execution.labels, **labels}
-    labels[births.CORRELATION] = execution.labels.get(births.CORRELATION, execution.id)
-    variables = {
-        "executionId": execution.id,
-        "namespace": execution.flow.namespace,
-        "flowId": execution.flow.id,
-        "flowRevision": execution.flow.revision,
-    }
-    wish = births.Submission(
-        namespace=wanted.namespace,
-        flow_id=wanted.flow_id,
-        inputs=wanted.inputs,
-        labels=labels,
-        cause=Cause(task.id, task.type, variables),
-        revision=wanted.revision,
-        id=ids.derived_id(execution.id, command.key, str(command.attempt)),
-        caller=Caller(execution.id, command.key, command.attempt) if wanted.wait else None,
-        kind=execution.kind,
-    )
+    if run.children.attempt != command.attempt or command.number not in run.children.open:
+        return
+    graph = turn.library.graph(execution.flow)
+    task = graph.nodes[run.task_id].task
+    assert isinstance(task, Many)
+    context = RunContext(turn.around, graph, execution, run, command.attempt, turn.batch.logs.append)
+    number, wait = command.number, run.children.wait
     try:
-        turn.submit(wish)
-    except HeadwaterError as error:
-        raise ExpressionError(f"cannot start {wanted.namespace}.{wanted.flow_id}: {error}") from error
-    child = Child(wish.id or "", wanted.wait, wanted.transmit_failed)
-    turn.deliver(execution.id, ChildStarted(turn.at, command.key, command.attempt, child))
-
-
-def _restarted_child(turn: Turn, execution: Execution, command: Run, wanted: Call) -> bool:
-    """Where a person restarts a task run, restart the child of its last attempt (dialect, section 4.7)."""
-    run = execution.runs[command.key]
-    if len(run.history) < 2 or run.history[-2].state is not State.RESTARTED:
-        return False
-    caller = Caller(execution.id, command.key, command.attempt)
-    for attempt in range(command.attempt - 1, 0, -1):
-        child_id = ids.derived_id(execution.id, command.key, str(attempt))
-        if turn.get(child_id) is None:
-            continue
-        revived = reviving.restart_child(turn, child_id, caller)
-        if revived is None:
-            return False
-        child = Child(revived.id, wanted.wait, wanted.transmit_failed)
-        turn.deliver(execution.id, ChildStarted(turn.at, command.key, command.attempt, child))
-        return True
-    return False
+        child = calling.start(turn, execution, task, task.call(context, number), command, number, wait)
+    except Exception as error:
+        message = turn.around.masker.text(told(error))
+        end(turn, execution_id, command, TaskResult(state=State.FAILED, error=message))
+    else:
+        started = ChildStarted(turn.at, command.key, command.attempt, Child(child, wait), number)
+        turn.deliver(execution_id, started)

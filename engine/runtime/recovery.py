@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine.errors import HeadwaterError
-from engine.machine.pending import pending
+from engine.machine.pending import awaited, pending
 from engine.model.events import ChildEnded
 from engine.model.execution import Execution
 from engine.model.records import Query, Work
@@ -80,15 +80,12 @@ def catch_up(turn: Turn) -> None:
     """In the first turn: tell callers of children that ended unheard, fill free slots, see to missed schedules."""
     for execution in list(turn.live.executions.values()):
         for run in execution.task_runs():
-            if run.child is None or run.state is not State.RUNNING:
-                continue
-            child = turn.get(run.child.execution_id)
-            if child is not None and child.state.terminal and child.state is not State.RETRIED:
-                attempt = len(run.attempts)
-                turn.deliver(
-                    execution.id,
-                    ChildEnded(turn.at, run.key, attempt, child.id, child.state, child.outputs),
-                )
+            for child_id, number in awaited(execution.id, run):
+                child = turn.get(child_id)
+                if child is not None and child.state.terminal and child.state is not State.RETRIED:
+                    attempt, state, outputs = len(run.attempts), child.state, child.outputs
+                    event = ChildEnded(turn.at, run.key, attempt, child_id, state, outputs, number=number)
+                    turn.deliver(execution.id, event)
     for name in {(each.flow.namespace, each.flow.id) for each in turn.live.executions.values()}:
         endings.next_queued(turn, *name)
     scheduler.recover(turn)

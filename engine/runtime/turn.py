@@ -17,6 +17,7 @@ from engine.errors import NotFound
 from engine.machine.step import Transition, step
 from engine.model.commands import (
     AnyCommand,
+    Call,
     Ended,
     Evaluate,
     Run,
@@ -237,6 +238,8 @@ class Turn:
                 inside.evaluate(self, execution_id, command)
             case Run():
                 inside.run(self, execution_id, command)
+            case Call():
+                inside.call(self, execution_id, command)
             case Stop(key=key, attempt=attempt):
                 self.outward.stops.append(work_id(execution_id, key, attempt))
             case StopChild(execution_id=child):

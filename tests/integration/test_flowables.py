@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from engine.errors import FlowInvalid
+from engine.machine import many
+from engine.model.records import Query
 from engine.model.state import State
 from engine.runtime import worker
 from tests.support.engine import Engine, deployment, engine
@@ -228,3 +231,118 @@ tasks:
     tasks: [{id: wait, type: core.flow.Pause}]
 """
         )
+
+
+BATCHES = """
+id: parent
+namespace: d
+tasks:
+  - id: each
+    type: core.flow.ForEachItem
+    items: "{{ outputs.write.uri }}"
+    batch: {rows: 2}
+    namespace: d
+    flowId: child
+    inputs: {items: "{{ taskrun.items }}", n: "{{ taskrun.iteration }}"}
+"""
+CHILD = """
+id: child
+namespace: d
+inputs: [{id: items, type: STRING}, {id: n, type: INT}]
+tasks:
+  - {id: say, type: core.debug.Return, format: "{{ inputs.n }}: {{ read(inputs.items) }}"}
+outputs: [{id: said, type: STRING, value: "{{ outputs.say.value }}"}]
+"""
+WRITE = 'tasks:\n  - {id: write, type: core.storage.Write, content: "ROWS"}\n'
+
+
+def batches(rows: int, **properties: str) -> str:
+    text = "".join(f"row {number}\\n" for number in range(rows))
+    more = "".join(f"    {name}: {value}\n" for name, value in properties.items())
+    return BATCHES.replace("tasks:\n", WRITE.replace("ROWS", text)) + more
+
+
+async def test_every_batch_of_a_file_has_a_child_execution_and_their_outputs_are_merged(it: Engine) -> None:
+    await it.deploy(CHILD, batches(5))
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+    assert [run.task_id for run in done.task_runs()] == [
+        "write",
+        "each",
+        "each_split",
+        "each_items",
+        "each_merge",
+    ]
+    items = done.runs["each_items"]
+    assert items.outputs == {"numberOfBatches": 3, "iterations": {"CREATED": 0, "RUNNING": 0, "SUCCESS": 3}}
+    assert len(items.attempts) == 1
+    merged = Path(it.service.around.files.local_path(done.runs["each_merge"].outputs["subflowOutputs"]))
+    said = [json.loads(line)["said"] for line in merged.read_text().splitlines()]
+    assert said == ["1: row 0\nrow 1\n", "2: row 2\nrow 3\n", "3: row 4\n"]
+
+
+async def test_a_file_without_rows_has_no_children_and_is_well(it: Engine) -> None:
+    await it.deploy(batches(0))  # not even the flow has to be there
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+    assert done.runs["each_items"].outputs == {}
+    assert done.runs["each_merge"].outputs == {}
+
+
+async def test_failing_children_fail_the_batches_unless_that_is_not_transmitted(it: Engine) -> None:
+    failing = CHILD.replace("core.debug.Return, format", "core.execution.Fail, errorMessage").replace(
+        "outputs:", "x:"
+    )
+    failing = failing[: failing.index("x:")]
+    await it.deploy(failing, batches(5))
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.FAILED
+    assert done.runs["each_items"].outputs["iterations"] == {"CREATED": 0, "RUNNING": 0, "FAILED": 3}
+    assert "each_merge" not in done.runs
+    await it.deploy(batches(5, transmitFailed="false"))
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+
+
+async def test_a_missing_flow_fails_the_batches_with_one_word(it: Engine) -> None:
+    await it.deploy(batches(5))
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.FAILED
+    assert len([message for message in it.messages(done) if "cannot start d.child" in message]) == 1
+
+
+async def test_more_children_than_may_run_at_a_time_come_one_after_the_other(
+    it: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "WINDOW", 3)
+    await it.deploy(CHILD, batches(40))
+    done = await asyncio.wait_for(it.run("d.parent"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+    assert done.runs["each_items"].outputs["iterations"]["SUCCESS"] == 20
+
+
+async def test_a_kill_reaches_every_child_and_a_restart_finds_those_that_run(tmp_path: Path) -> None:
+    waiting = CHILD.replace("core.debug.Return, format", "core.flow.Pause, description")
+    waiting = waiting[: waiting.index("outputs:")]
+    async with engine(tmp_path, store=tmp_path / "store.db") as first:
+        await first.deploy(waiting, batches(6))
+        execution = await first.start("d.parent")
+        await eventually(lambda: len(paused(first)) == 3)
+    async with engine(tmp_path, store=tmp_path / "store.db") as second:
+        await second.service.resume(paused(second)[0])
+        await eventually(lambda: len(paused(second)) == 2)
+        await second.service.kill(execution.id)
+        done = await asyncio.wait_for(second.service.wait(execution.id), LIMIT)
+        assert done.state is State.KILLED
+        assert done.runs["each_items"].outputs["iterations"] == {
+            "CREATED": 0,
+            "RUNNING": 0,
+            "SUCCESS": 1,
+            "KILLED": 2,
+        }
+        assert not paused(second)
+
+
+def paused(it: Engine) -> list[str]:
+    query = Query(flow_id="child", states=(State.PAUSED,))
+    return [each.id for each in it.service.store.executions(query)]

@@ -16,12 +16,15 @@ from engine.machine.graph import Graph, build
 from engine.machine.pending import pending
 from engine.machine.step import step
 from engine.machine.table import DECLARABLE
-from engine.model.commands import AnyCommand, Ended, Evaluate, Run, Stop, Wake
+from engine.model.commands import AnyCommand, Call, Ended, Evaluate, Run, Stop, StopChild, Wake
 from engine.model.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
     Begun,
+    ChildEnded,
+    ChildrenWanted,
+    ChildStarted,
     KillAsked,
     PauseAsked,
     Queued,
@@ -32,10 +35,10 @@ from engine.model.events import (
     StatusChanged,
     TimeCame,
 )
-from engine.model.execution import ROOT, Execution, FlowRef, Moment, TaskRun
+from engine.model.execution import ROOT, Child, Execution, FlowRef, Moment, TaskRun, child_id
 from engine.model.flow import Flow
 from engine.model.state import State
-from engine.model.task import Flowable, TaskResult
+from engine.model.task import Flowable, Many, TaskResult
 from engine.plugins import registry
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,6 +104,22 @@ def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
             st.integers(0, 3),
         ),
         st.builds(lambda tasks: {"type": "core.flow.AllowFailure", "tasks": tasks}, some),
+        st.builds(
+            lambda more, flags, wait, transmit: {
+                "type": "core.flow.ForEachItem",
+                "items": "{{ outputs.x.uri }}",
+                "namespace": "n",
+                "flowId": "child",
+                "wait": wait,
+                "transmitFailed": transmit,
+                **more,
+                **flags,
+            },
+            handlers,
+            _flags,
+            st.booleans(),
+            st.booleans(),
+        ),
         st.builds(
             lambda tasks, more: {
                 "type": "core.flow.WorkingDirectory",
@@ -189,6 +208,7 @@ class World:
         self.waiting: deque[AnyCommand] = deque()
         self.at = T0
         self.ended = 0
+        self.kids: dict[str, Call] = {}
 
     def take(self, event: AnyEvent) -> None:
         transition = step(self.graph, self.execution, event)
@@ -201,7 +221,7 @@ class World:
         for command in transition.commands:
             if isinstance(command, Ended):
                 self.ended += 1
-            elif isinstance(command, Evaluate | Run | Stop | Wake):
+            elif isinstance(command, Evaluate | Run | Call | Stop | StopChild | Wake):
                 self.waiting.append(command)
 
     def answer(self) -> None:
@@ -213,6 +233,24 @@ class World:
             case Evaluate(key=key, stage=stage):
                 error = "no" if self.draw(st.integers(0, 9)) == 9 else ""
                 self.take(Rendered(self.at, key, self._values(key, stage), error=error, stage=stage))
+            case Run(key=key, attempt=attempt) if self._wants_children(key):
+                count = self.draw(st.integers(0, 3))
+                self.take(ChildrenWanted(self.at, key, attempt, count, *self._wishes(key)))
+            case Call(key=key, attempt=attempt, number=number):
+                if self.draw(st.integers(0, 9)) == 9:
+                    self.take(AttemptEnded(self.at, key, attempt, TaskResult(state=State.FAILED)))
+                    return
+                child = child_id(self.execution.id, key, attempt, number)
+                self.take(ChildStarted(self.at, key, attempt, Child(child), number))
+                if child not in self.kids:
+                    self.kids[child] = command
+                    self.waiting.append(StopChild(child))
+            case StopChild(execution_id=child) if child in self.kids:
+                call = self.kids[child]
+                state = self.draw(st.sampled_from([State.SUCCESS, State.FAILED, State.WARNING, State.KILLED]))
+                self.take(ChildEnded(self.at, call.key, call.attempt, child, state, number=call.number))
+            case StopChild():
+                self.waiting.append(command)  # it has not begun yet
             case Run(key=key, attempt=attempt):
                 if self.draw(st.booleans()):
                     self.take(AttemptStarted(self.at, key, attempt))
@@ -226,6 +264,21 @@ class World:
                 self.take(AttemptEnded(self.at, key, attempt, TaskResult(state=State.KILLED)))
             case Wake(key=key, attempt=attempt, at=at):
                 self.take(TimeCame(max(at, self.at), key, attempt))
+
+    def wants(self, call: Call) -> bool:
+        """Whether that child has not ended."""
+        run = self.execution.runs.get(call.key)
+        here = run is not None and run.state is State.RUNNING and run.children is not None
+        return here and run.children.attempt == call.attempt and call.number in run.children.open
+
+    def _wants_children(self, key: str) -> bool:
+        run = self.execution.runs.get(key)
+        return run is not None and isinstance(self.graph.nodes[run.task_id].task, Many)
+
+    def _wishes(self, key: str) -> tuple[bool, bool]:
+        node = self.graph.nodes[self.execution.runs[key].task_id]
+        task: Any = self.graph.nodes[node.owner].task
+        return task.wait, task.transmit_failed
 
     def _values(self, key: str, stage: int) -> dict[str, Any]:
         if key == ROOT or key not in self.execution.runs:
@@ -367,4 +420,7 @@ def test_what_an_execution_waits_for_can_be_read_off_its_snapshot(
         for command in world.waiting
         if isinstance(command, Evaluate | Run) and not world.execution.state.terminal
     }
-    assert {(type(command), command.key) for command in pending(world.graph, world.execution)} == asked  # type: ignore[union-attr]
+    again = pending(world.graph, world.execution)
+    assert {(type(each), each.key) for each in again if isinstance(each, Evaluate | Run)} == asked
+    # Children that run already are asked for again, too, as nothing says that they do.
+    assert {each for each in world.waiting if isinstance(each, Call) and world.wants(each)} <= set(again)
