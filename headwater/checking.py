@@ -16,7 +16,7 @@ from engine.errors import FlowInvalid, NotFound
 from engine.model.problem import Problem
 from engine.plugins import registry
 from engine.spec.compile import Checked, check_flow
-from headwater.trees import FLOW_FOLDERS, SETTINGS, File, read_file, read_tree, yaml_files
+from headwater.trees import File, is_repository, read_file, read_tree, yaml_files
 from reconciler.desired import read_flow
 from reconciler.inventory import FlowFile
 
@@ -78,7 +78,7 @@ def _checked(path: Path, problems: list[Problem]) -> Iterator[FlowFile]:
 def _files(path: Path, problems: list[Problem]) -> Iterator[File]:
     if not path.exists() and not path.is_symlink():
         raise NotFound(f"there is no file or folder `{path}`", hint="check the path")
-    if path.is_dir() and _is_repository(path):
+    if path.is_dir() and is_repository(path):
         yield from _of_repository(path, problems)
         return
     for each in yaml_files(path) if path.is_dir() else [path]:
@@ -97,11 +97,6 @@ def _of_repository(path: Path, problems: list[Problem]) -> Iterator[File]:
     problems.extend(_below(path, tree.problems))
     for file in tree.flows:
         yield file._replace(path=str(path / file.path))
-
-
-def _is_repository(path: Path) -> bool:
-    marks = (SETTINGS, ".git", *FLOW_FOLDERS)
-    return any((path / mark).exists() for mark in marks) or (path / "HEAD").is_file()
 
 
 def _below(folder: Path, problems: Iterable[Problem]) -> list[Problem]:

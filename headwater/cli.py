@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Bug, HeadwaterError
-from headwater.commands import audit, daemon, installation, remote, render, run, schema, validate
+from headwater.commands import audit, daemon, flow_tests, installation, remote, render, run, schema, validate
 from headwater.terminal import printable
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ for _command in (
     installation.doctor,
 ):  # fmt: skip
     app.command()(_command)
+app.command("test")(flow_tests.play_tests)
 app.add_typer(plugins, name="plugins")
 
 

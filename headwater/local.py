@@ -11,23 +11,25 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.clock import SystemClock
 from engine.errors import NotFound, UserError
+from engine.expressions import Scope
 from engine.ids import random_id
 from engine.model.execution import Execution
 from engine.model.flow import Flow
 from engine.model.input_values import FileInput
 from engine.model.inputs import flat
-from engine.model.records import FlowVersion, LogEntry, Query
+from engine.model.records import FlowVersion, LogEntry, Query, Work
 from engine.model.state import State
 from engine.model.text import nearest
 from engine.plugins import registry
 from engine.ports import Runner
 from engine.runtime.births import Submission
+from engine.runtime.context import scope_of
 from engine.runtime.library import Library
-from engine.runtime.surroundings import Surroundings
+from engine.runtime.surroundings import StandIn, Surroundings, nothing
 from engine.service import Service
 from engine.spec.compile import compile_flow
 from engine.store.files import LocalFiles
@@ -110,8 +112,9 @@ class Catalog:
         raise NotFound(f"there is no flow `{name}`", hint=hint)
 
 
-def _compile(content: bytes, path: str) -> Flow:
-    return compile_flow(content, path, registry())
+def compiled(tree: Tree, file: File) -> Flow:
+    """The flow of a file of a tree. Raises FlowInvalid."""
+    return compile_flow(file.content, file.path, registry())
 
 
 class LocalEngine:
@@ -158,8 +161,26 @@ class LocalEngine:
         source = Path(value[1:])
         if not source.is_file():
             raise NotFound(f"input `{name}`: there is no file `{source}`", hint="check the path behind the @")
-        folder = f"{flow.namespace.replace('.', '/')}/{flow.id}/executions/{execution_id}/inputs/{name}"
-        return self._service.around.files.put(f"{folder}/{source.name}", str(source))
+        identity = (flow.namespace, flow.id)
+        return self.keep_file(identity, execution_id, f"{name}/{source.name}", str(source))
+
+    async def submit(self, wish: Submission) -> Execution:
+        """Start what is wished for. Raises FlowInvalid, InputInvalid, NotPermitted."""
+        self.flow((wish.namespace, wish.flow_id))
+        return await self._service.submit(wish)
+
+    def keep_file(self, identity: Identity, execution_id: str, name: str, source: str | bytes) -> str:
+        """Keep a file (a local path, or bytes) as an input of an execution; returns its URI."""
+        namespace, flow_id = identity
+        folder = f"{namespace.replace('.', '/')}/{flow_id}/executions/{execution_id}/inputs"
+        return self._service.around.files.put(f"{folder}/{name}", source)
+
+    def scope(self, execution: Execution, task_id: str | None, more: Mapping[str, Any]) -> Scope:
+        """What an expression sees of an execution, and with a task's id of that task's last run; `more` besides."""
+        runs = [run for run in execution.task_runs() if run.task_id == task_id]
+        graph = self._service.library.graph(execution.flow)
+        seen = scope_of(self._service.around, graph, execution, runs[-1] if runs else None)
+        return Scope({**seen.variables, **more}, seen.functions)
 
     async def resume(self, execution_id: str) -> None:
         """Let everything that is paused in an execution go on. Raises InputInvalid when it asks for inputs."""
@@ -235,7 +256,12 @@ class _Following:
             each.state.terminal or each.state is State.PAUSED or not each.busy
             for each in self._known.values()
         )
-        return quiet and not self._store.work()
+        return quiet and not any(self._awaited(work) for work in self._store.work())
+
+    def _awaited(self, work: Work) -> bool:
+        """Whether something may still come of it: not of a timer whose execution was killed."""
+        execution = self._known.get(work.execution_id)
+        return work.command is not None or execution is None or not execution.state.terminal
 
     def _ended(self) -> bool:
         return all(summary.state.terminal for summary in self._store.executions(Query(limit=_MANY)))
@@ -264,7 +290,9 @@ class _Following:
 
 
 @asynccontextmanager
-async def local_engine(settings: Settings, tree: Tree, catalog: Catalog) -> AsyncIterator[LocalEngine]:
+async def local_engine(
+    settings: Settings, tree: Tree, catalog: Catalog, stand_in: StandIn = nothing
+) -> AsyncIterator[LocalEngine]:
     """An engine with the flows of a tree, for as long as the block runs; all that it wrote is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="headwater-", ignore_cleanup_errors=True) as folder:
         store = SqliteStore(synchronous="NORMAL")
@@ -280,10 +308,15 @@ async def local_engine(settings: Settings, tree: Tree, catalog: Catalog) -> Asyn
             environment=settings.environment,
             url=settings.url,
             default_runner=settings.default_runner,
+            stand_in=stand_in,
             refused_networks=settings.http.refused,
         )
         process = ProcessRunner(Path(folder, "runs"), *filter(None, [settings.search_path]))
-        service = Service(around, Library(store, _compile), _named(process))
+        service = Service(
+            around,
+            Library(store, lambda content, path: compiled(tree, File(path, content, ""))),
+            _named(process),
+        )
         try:
             async with service.running():
                 yield LocalEngine(service)

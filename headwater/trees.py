@@ -27,6 +27,7 @@ MAX_FILE_BYTES = 16 << 20
 SETTINGS = ".headwater.yaml"
 FLOW_FOLDERS = ("flows", "_flows")
 FILE_FOLDERS = ("files", "_files")
+TEST_FOLDERS = ("tests",)
 Identity = tuple[str, str]
 """Namespace and id of a flow."""
 
@@ -106,6 +107,18 @@ def read_file(path: Path, shown: str) -> File:
 def refusal(path: str, message: str) -> FlowInvalid:
     """A file that is refused as a whole."""
     return FlowInvalid([Problem(path, 0, 0, "", message)])
+
+
+def is_repository(path: Path) -> bool:
+    """Whether a folder looks like a flows repository, with Git or without."""
+    marks = (SETTINGS, ".git", *FLOW_FOLDERS)
+    return any((path / mark).exists() for mark in marks) or (path / "HEAD").is_file()
+
+
+def folders_of_tests(repo: Path) -> tuple[str, ...]:
+    """The folders in which a work tree keeps the tests of its flows. Raises FlowInvalid, as `read_tree`."""
+    settings = _settings_of(repo)
+    return settings.tests if settings else TEST_FOLDERS
 
 
 def flow_folders(repo: Path) -> tuple[str, ...]:

@@ -79,10 +79,12 @@ class RepositorySettings(_Part):
     Args:
         flows: folders with flow files.
         files: folders with namespace files, `<folder>/<namespace>/...`; of two with one path the last counts.
+        tests: folders with tests of flows, for `headwater test`.
     """
 
     flows: Folders = ("flows", "_flows")
     files: Folders = ("files", "_files")
+    tests: Folders = ("tests",)
     status: StatusSettings = StatusSettings()
     prune: PruneSettings = PruneSettings()
 

@@ -16,7 +16,7 @@ from engine.ports import FileStorage, NamespaceFiles, SecretProvider, Store
 StandIn = Callable[[Execution, TaskRun], TaskResult | None]
 
 
-def _nothing(execution: Execution, run: TaskRun) -> None:
+def nothing(execution: Execution, run: TaskRun) -> None:
     """Nothing stands in for any task."""
 
 
@@ -44,7 +44,7 @@ class Surroundings:
     url: str | None = None
     default_runner: str = "process"
     refused_networks: Sequence[Network] = networks(DEFAULT)
-    stand_in: StandIn = _nothing
+    stand_in: StandIn = nothing
     masker: Masker = field(default_factory=Masker)
     clock: Clock = field(default_factory=SystemClock)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from engine.errors import ExpressionError, FlowInvalid
 from engine.model.flow import Flow
@@ -73,15 +73,23 @@ def _compiled(document: Document, types: Types) -> tuple[Flow | None, list[Probl
     try:
         flow = Flow.model_validate(data, context={"types": types})
     except ValidationError as error:
-        return None, [*problems, *_said(document, data, error, types)]
+        return None, [*problems, *said(document, data, error, Flow, types)]
     return (None if problems else flow), problems
 
 
-def _said(document: Document, data: Any, error: ValidationError, types: Types) -> Iterator[Problem]:
+def said(
+    document: Document, data: Any, error: ValidationError, root: type[BaseModel], types: Types
+) -> Iterator[Problem]:
+    """What is wrong with a document's data, each at its place.
+
+    Args:
+        data: what was validated: the document's own, or with defaults merged in.
+        root: the model that refused it.
+    """
     for each in error.errors(include_url=False):
         missing = each["type"] == "missing"
         path = known_path(each["loc"], data, missing)
-        message = say(each, path, data, Flow, types)
+        message = say(each, path, data, root, types)
         if message is None:
             continue
         line, column = document.locate(path[:-1] if missing else path, key=each["type"] == "extra_forbidden")
