@@ -90,7 +90,9 @@ def service_at(
 async def engine(folder: Path, **options: Any) -> AsyncIterator[Engine]:
     runner = ProcessRunner(folder / "runs")
     service = service_at(folder, runner, **options)
-    async with service.running():
-        yield Engine(service)
-    await runner.close()
-    service.store.close()
+    try:
+        async with service.running():
+            yield Engine(service)
+    finally:
+        await runner.close()
+        service.store.close()
