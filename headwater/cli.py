@@ -14,7 +14,18 @@ from typing import Annotated
 import typer
 
 from engine.errors import Bug, HeadwaterError
-from headwater.commands import audit, daemon, flow_tests, installation, remote, render, run, schema, validate
+from headwater.commands import (
+    again,
+    audit,
+    daemon,
+    flow_tests,
+    installation,
+    remote,
+    render,
+    run,
+    schema,
+    validate,
+)
 from headwater.terminal import printable
 
 app = typer.Typer(
@@ -30,7 +41,8 @@ plugins.command("list")(installation.plugins_list)
 
 for _command in (
     daemon.demo, daemon.serve, validate.validate, run.run, render.render, remote.flows, remote.execute,
-    remote.executions, remote.logs, remote.kill, remote.pause, remote.resume, audit.audit, schema.schema,
+    remote.executions, remote.logs, remote.kill, remote.pause, remote.resume, again.restart,
+    again.replay, again.backfill, audit.audit, schema.schema,
     installation.doctor,
 ):  # fmt: skip
     app.command()(_command)

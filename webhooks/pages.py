@@ -105,7 +105,7 @@ class _Pages:
                         "id": each.trigger_id,
                         "type": each.type,
                         "suspended": each.suspended or version.disabled,
-                        "next": values.when(each.next_due) if each.next_due else None,
+                        "next": values.when(each.upcoming) if each.upcoming else None,
                         "last": values.when(each.last_due) if each.last_due else None,
                     }
                     for each in facts.triggers

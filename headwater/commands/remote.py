@@ -88,7 +88,7 @@ def execute(
     from headwater.client import connected, form, segment
 
     with connected(server) as client:
-        namespace, flow_id = _split(flow)
+        namespace, flow_id = split(flow)
         options: dict[str, Any] = {"params": [("labels", f"{key}:{value}") for key, value in labels.items()]}
         if given:
             options["files"] = form(given)
@@ -98,10 +98,11 @@ def execute(
         elif not follow:
             say(document["id"])
             warn(f"started; next: headwater logs {document['id']} --follow")
-        return _followed(client, document["id"], json) if follow else 0
+        return followed(client, document["id"], json) if follow else 0
 
 
-def _split(flow: str) -> tuple[str, str]:
+def split(flow: str) -> tuple[str, str]:
+    """Namespace and id of a flow's name. Raises BadParameter."""
     namespace, separator, flow_id = flow.partition("/") if "/" in flow else flow.rpartition(".")
     if not separator or not namespace or not flow_id:
         raise typer.BadParameter("write namespace.id or namespace/id", param_hint="FLOW")
@@ -119,7 +120,7 @@ def executions(
     """List executions of a daemon, newest first."""
     flow_id = None
     if flow is not None:
-        namespace, flow_id = _split(flow)
+        namespace, flow_id = split(flow)
     states = [each.upper() for each in state or ()] or None
     from headwater.client import connected
 
@@ -174,12 +175,12 @@ def logs(
 
     with connected(server) as client:
         if follow:
-            return _followed(client, execution, json)
+            return followed(client, execution, json)
         _print_logs(LogReader(client, execution), json)
     return 0
 
 
-def _followed(client: Client, execution: str, json: bool) -> int:
+def followed(client: Client, execution: str, json: bool) -> int:
     """Show the log of an execution until it has ended; 1 when it did not end well."""
     from headwater.client import LogReader, segment
 

@@ -154,7 +154,7 @@ def _trigger(state: TriggerState) -> dict[str, Any]:
     return _filled(
         id=state.trigger_id,
         type=state.type,
-        nextDate=date(state.next_due) if state.next_due and not state.suspended else None,
+        nextDate=date(state.upcoming) if state.upcoming and not state.suspended else None,
         suspended=state.suspended or None,
     )
 

@@ -50,7 +50,7 @@ class FlowFacts(msgspec.Struct, frozen=True):
     @property
     def next_due(self) -> datetime | None:
         """When one of its triggers fires next, as far as that is known beforehand."""
-        due = [each.next_due for each in self.triggers if each.next_due and not each.suspended]
+        due = [each.upcoming for each in self.triggers if each.upcoming and not each.suspended]
         return None if self.disabled else min(due, default=None)
 
     @property

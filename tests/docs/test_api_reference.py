@@ -29,7 +29,7 @@ def _addresses(routes: list[BaseRoute], prefix: str = "") -> set[str]:
 async def test_every_address_is_documented_and_every_documented_one_is_there(tmp_path: Path) -> None:
     async with api(tmp_path) as edge:
         there = {each.removeprefix(ROOT) for each in _addresses(list(edge.app.routes))}
-    told = set(re.findall(r"[` ](/[a-z{}/.]*)`", PAGE)) - {"/api/v1/main"}
+    told = set(re.findall(r"[` ](/[a-z{}/.-]*)`", PAGE)) - {"/api/v1/main"}
     others = {
         "/metrics",
         "/hooks/{source}",

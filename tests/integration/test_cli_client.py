@@ -225,3 +225,43 @@ def test_a_daemon_that_is_not_there_is_said(headwater: Command, server: str, sai
 
 def test_a_name_without_a_namespace_is_wrong_usage(headwater: Command) -> None:
     assert headwater("execute", "hello", "--server", "http://127.0.0.1:1").code == 2
+
+
+def test_a_restart_and_a_replay_tell_the_execution_and_what_to_do_next(
+    headwater: Command, daemon: Daemon
+) -> None:
+    daemon.answer(f"POST executions/{ID}/restart", document("RUNNING"))
+    ended = headwater("restart", ID, "--revision", "3", "--server", daemon.url)
+    assert (ended.code, ended.out) == (0, f"{ID}\n")
+    assert f"headwater logs {ID} --follow" in ended.err
+    assert daemon.asked[-1][2] == {"revision": ["3"]}
+    daemon.answer(f"POST executions/{ID}/replay", document("RUNNING"))
+    ended = headwater("replay", ID, "--from", "load:1", "--json", "--server", daemon.url)
+    assert json.loads(ended.out)["id"] == ID
+    assert daemon.asked[-1][2] == {"taskRunId": ["load:1"]}
+    daemon.answer(f"POST executions/{ID}/replay-with-inputs", document("RUNNING"))
+    assert headwater("replay", ID, "-i", "n=7", "--server", daemon.url).code == 0
+    assert b'name="n"' in daemon.asked[-1][3]
+
+
+def test_a_backfill_finds_the_only_schedule_and_takes_plain_dates(headwater: Command, daemon: Daemon) -> None:
+    schedule = {"id": "every", "type": "io.kestra.plugin.core.trigger.Schedule"}
+    hook = {"id": "hook", "type": "core.trigger.Webhook"}
+    past = {"currentDate": "2026-01-01T00:00:00.000Z", "end": "2026-01-31T00:00:00.000Z", "paused": False}
+    daemon.answer("GET flows/company/hello", {"triggers": [schedule, hook]})
+    daemon.answer("POST triggers/backfill/create", {"backfill": past})
+    ended = headwater(
+        "backfill", "company.hello", "--start", "2026-01-01", "--label", "why=gap", "--server", daemon.url
+    )
+    assert "`every` is at 2026-01-01T00:00:00.000Z" in ended.out
+    body = json.loads(daemon.asked[-1][3])
+    assert body["triggerId"] == "every"
+    assert body["backfill"] == {"start": "2026-01-01T00:00:00+00:00", "inputs": {}, "labels": {"why": "gap"}}
+    daemon.answer("POST triggers/backfill/delete", {})
+    ended = headwater("backfill", "company.hello", "--trigger", "x", "--delete", "--server", daemon.url)
+    assert ended.out == "`x` goes through no backfill any more\n"
+    assert headwater("backfill", "company.hello", "--server", daemon.url).code == 2
+    assert headwater("backfill", "company.hello", "--start", "soon", "--server", daemon.url).code == 2
+    daemon.answer("GET flows/company/hello", {"triggers": [schedule, {**schedule, "id": "other"}]})
+    ended = headwater("backfill", "company.hello", "--pause", "--server", daemon.url)
+    assert (ended.code, "every, other" in ended.err) == (1, True)

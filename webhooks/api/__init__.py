@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.errors import NotFound
-from webhooks.api import calls, executions, flows, logs, sources
+from webhooks.api import again, calls, executions, flows, logs, sources, triggers
 from webhooks.api.desk import Desk
 from webhooks.guard import Guard
 
@@ -21,9 +21,11 @@ TENANT = "main"
 def api_routes(desk: Desk, guard: Guard) -> list[BaseRoute]:
     """All routes of the API; everything but the calls of webhook triggers, whose key is the credential, is guarded."""
     guarded: list[Route] = [
+        *again.routes(desk),
         *executions.routes(desk),
         *logs.routes(desk),
         *flows.routes(desk),
+        *triggers.routes(desk),
         *sources.routes(desk),
     ]
     return [

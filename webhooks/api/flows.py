@@ -14,6 +14,7 @@ from engine.errors import NotFound
 from engine.model.records import FlowVersion, TriggerState
 from webhooks.answers import answer, page, whole
 from webhooks.api.desk import Desk
+from webhooks.api.triggers import backfill_document
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -77,8 +78,10 @@ def _summary(version: FlowVersion) -> dict[str, Any]:
 
 def _trigger(state: TriggerState) -> dict[str, Any]:
     document: dict[str, Any] = {"id": state.trigger_id, "type": state.type, "suspended": state.suspended}
-    if state.next_due and not state.suspended:
-        document["nextDate"] = date(state.next_due)
+    if state.upcoming and not state.suspended:
+        document["nextDate"] = date(state.upcoming)
+    if state.backfill:
+        document["backfill"] = backfill_document(state.backfill)
     if state.last_due:
         document["lastDate"] = date(state.last_due)
     if state.execution_id:
