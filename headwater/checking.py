@@ -16,7 +16,7 @@ from engine.errors import FlowInvalid, NotFound
 from engine.model.problem import Problem
 from engine.plugins import registry
 from engine.spec.compile import Checked, check_flow
-from headwater.trees import File, is_repository, read_file, read_tree, yaml_files
+from headwater.trees import File, defaults_around, is_repository, read_file, read_tree, yaml_files
 from reconciler.desired import read_flow
 from reconciler.inventory import FlowFile
 
@@ -64,31 +64,37 @@ def check(paths: Sequence[Path]) -> Report:
     return Report(len(records), flows, tuple(ordered))
 
 
-def check_bytes(content: bytes, path: str) -> Checked:
-    """Check one file with the plugins that are installed."""
-    return check_flow(content, path, registry())
+def check_bytes(content: bytes, path: str, defaults: str = "") -> Checked:
+    """Check one file with the plugins that are installed, and the plugin defaults of its repository."""
+    return check_flow(content, path, registry(), defaults)
 
 
 def _checked(path: Path, problems: list[Problem]) -> Iterator[FlowFile]:
-    for file in _files(path, problems):
-        record, _ = read_flow(file.path, file.blob, file.content, check_bytes)
+    for file, defaults in _files(path, problems):
+        record, _ = read_flow(file.path, file.blob, file.content, check_bytes, defaults)
         yield record
 
 
-def _files(path: Path, problems: list[Problem]) -> Iterator[File]:
+def _files(path: Path, problems: list[Problem]) -> Iterator[tuple[File, str]]:
+    """The files, each with the plugin defaults of its repository."""
     if not path.exists() and not path.is_symlink():
         raise NotFound(f"there is no file or folder `{path}`", hint="check the path")
     if path.is_dir() and is_repository(path):
         yield from _of_repository(path, problems)
         return
+    try:
+        defaults = defaults_around(path)
+    except FlowInvalid as error:
+        problems.extend(error.problems)
+        return
     for each in yaml_files(path) if path.is_dir() else [path]:
         try:
-            yield read_file(each, str(each))
+            yield read_file(each, str(each)), defaults
         except FlowInvalid as error:
             problems.extend(error.problems)
 
 
-def _of_repository(path: Path, problems: list[Problem]) -> Iterator[File]:
+def _of_repository(path: Path, problems: list[Problem]) -> Iterator[tuple[File, str]]:
     try:
         tree = read_tree(path)
     except FlowInvalid as error:
@@ -96,7 +102,7 @@ def _of_repository(path: Path, problems: list[Problem]) -> Iterator[File]:
         return
     problems.extend(_below(path, tree.problems))
     for file in tree.flows:
-        yield file._replace(path=str(path / file.path))
+        yield file._replace(path=str(path / file.path)), tree.defaults
 
 
 def _below(folder: Path, problems: Iterable[Problem]) -> list[Problem]:

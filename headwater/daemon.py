@@ -126,7 +126,7 @@ def _service(settings: Settings, store: SqliteStore, runner: Runner, mirrors: Se
     if settings.api.token is not None:
         around.masker.add(settings.api.token.get_secret_value())
     types = registry()
-    library = Library(store, lambda content, path: compile_flow(content, path, types))
+    library = Library(store, lambda each: compile_flow(each.content, each.path, types, each.defaults))
 
     def named(name: str) -> Runner:
         if name.rpartition(".")[2].lower() != runner.name:

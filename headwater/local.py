@@ -114,7 +114,7 @@ class Catalog:
 
 def compiled(tree: Tree, file: File) -> Flow:
     """The flow of a file of a tree. Raises FlowInvalid."""
-    return compile_flow(file.content, file.path, registry())
+    return compile_flow(file.content, file.path, registry(), tree.defaults)
 
 
 class LocalEngine:
@@ -314,7 +314,7 @@ async def local_engine(
         process = ProcessRunner(Path(folder, "runs"), *filter(None, [settings.search_path]))
         service = Service(
             around,
-            Library(store, lambda content, path: compiled(tree, File(path, content, ""))),
+            Library(store, lambda each: compile_flow(each.content, each.path, registry(), each.defaults)),
             _named(process),
         )
         try:
@@ -327,7 +327,9 @@ async def local_engine(
 
 def _version(tree: Tree, identity: Identity, file: File) -> FlowVersion:
     now = SystemClock().now()
-    return FlowVersion(*identity, 1, tree.commit, file.blob, file.path, "", file.content, now)
+    return FlowVersion(
+        *identity, 1, tree.commit, file.blob, file.path, "", file.content, now, defaults=tree.defaults
+    )
 
 
 def _named(process: Runner) -> Callable[[str], Runner]:

@@ -52,6 +52,7 @@ class Tree:
         flows: the flow files, by path.
         problems: of the repository's settings, and of files that could not be read.
         namespace_files: what tasks may read.
+        defaults: the repository's plugin defaults, see `engine.spec.defaults`.
     """
 
     described: str
@@ -59,6 +60,7 @@ class Tree:
     flows: tuple[File, ...]
     namespace_files: NamespaceFiles
     problems: tuple[Problem, ...] = field(default=())
+    defaults: str = ""
 
 
 def read_tree(repo: Path, revision: str | None = None) -> Tree:
@@ -174,7 +176,10 @@ def _as_it_lies(repo: Path, objects_at: Path | None) -> Tree:
         if objects_at
         else ("from a folder without Git", "")
     )
-    return Tree(described, commit, tuple(found.values()), FolderFiles(repo, files), tuple(problems))
+    namespace_files = FolderFiles(repo, files)
+    return Tree(
+        described, commit, tuple(found.values()), namespace_files, tuple(problems), _defaults(settings)
+    )
 
 
 def _settings_of(repo: Path) -> RepositorySettings | None:
@@ -183,6 +188,26 @@ def _settings_of(repo: Path) -> RepositorySettings | None:
         return None
     with path.open("rb") as file:
         return _settings(file.read(MAX_FLOW_BYTES))
+
+
+def defaults_around(path: Path) -> str:
+    """The plugin defaults of the repository that a file or folder lies in; empty when it lies in none.
+
+    Raises:
+        FlowInvalid: with the problems of its `.headwater.yaml`.
+    """
+    for parent in path.absolute().parents:
+        if is_repository(parent):
+            return _defaults(_settings_of(parent))
+    return ""
+
+
+def _defaults(settings: RepositorySettings | None) -> str:
+    if settings is None or not settings.plugin_defaults:
+        return ""
+    from engine.spec.defaults import kept
+
+    return kept(settings.plugin_defaults)
 
 
 def _settings(content: bytes | None) -> RepositorySettings | None:
@@ -265,8 +290,9 @@ def _at_revision(objects_at: Path, revision: str) -> Tree:
             problems.append(Problem(entry.path, 0, 0, "", f"the file is larger than {MAX_FLOW_BYTES} bytes"))
         else:
             found.append(File(entry.path, objects.read(entry.blob_id), entry.blob_id))
+    namespace_files = CommittedFiles(objects, commit, files)
     return Tree(
-        f"at {commit[:7]}", commit, tuple(found), CommittedFiles(objects, commit, files), tuple(problems)
+        f"at {commit[:7]}", commit, tuple(found), namespace_files, tuple(problems), _defaults(settings)
     )
 
 

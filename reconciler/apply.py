@@ -56,9 +56,10 @@ async def apply(
         UnavailableError: the store cannot be written.
     """
     missing = [
-        Listed(change.path, change.blob, "file")
+        Listed(change.path, change.blob, "file", change.defaults)
         for change in plan.deployed
-        if (flow := flows.get(change.path)) is None or flow.blob != change.blob
+        if (flow := flows.get(change.path)) is None
+        or (flow.blob, flow.defaults) != (change.blob, change.defaults)
     ]
     loaded = {**flows, **await scanner.load(missing)} if missing else flows
     deployments = []
@@ -72,5 +73,7 @@ async def apply(
         deployments.append(loaded[change.path])
     removed = [change.identity for change in plan.pruned]
     await deployer.deploy(source, revision, deployments, removed)
-    versions = {change.identity: Version(change.path, change.blob) for change in plan.deployed}
+    versions = {
+        change.identity: Version(change.path, change.blob, change.defaults) for change in plan.deployed
+    }
     return live.updated(versions, removed)

@@ -62,7 +62,7 @@ def decide(
     disputes.update(resolution.disputes)
     applied = Applied(
         revision=revision,
-        settings=settings.model_dump(mode="json"),
+        settings=settings.model_dump(mode="json", by_alias=True),
         settings_problems=problems,
         rewritten=rewritten,
         held=tuple(change.identity for change in made.held.removals) if made.held else (),

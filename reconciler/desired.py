@@ -10,19 +10,19 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Literal
 
 import msgspec
 
-from engine.errors import FlowInvalid
 from engine.model.problem import Problem
 from engine.model.records import Deployment
 from engine.model.types import Types
-from engine.spec.compile import Checked, compile_flow
+from engine.spec.compile import Checked, check_flow
 from reconciler.inventory import FlowFile, Identity, Inventory, Live, Version
 
-Check = Callable[[bytes, str], Checked]
-"""(content, path) of a flow file to the flow or its problems."""
+Check = Callable[[bytes, str, str], Checked]
+"""(content, path) of a flow file, and its repository's plugin defaults, to the flow or its problems."""
 
 
 _log = logging.getLogger(__name__)
@@ -39,13 +39,11 @@ _UNREADABLE = {
 def checker(types: Types) -> Check:
     """The check of a reconcile: refuses what is wrong. What is only suspicious is for those who review a change."""
 
-    def check(content: bytes, path: str) -> Checked:
-        try:
-            return Checked(compile_flow(content, path, types), ())
-        except FlowInvalid as error:
-            return Checked(None, error.problems)
+    return partial(_check, types)
 
-    return check
+
+def _check(types: Types, content: bytes, path: str, defaults: str) -> Checked:
+    return check_flow(content, path, types, defaults, warn=False)
 
 
 def is_flow_file(path: str, kind: str, folders: Iterable[str]) -> bool:
@@ -66,10 +64,12 @@ def refused(path: str, blob: str, message: str, kind: str = "file") -> FlowFile:
     return FlowFile(path, blob, kind, refused=True, problems=(Problem(path, 0, 0, "", message),))
 
 
-def read_flow(path: str, blob: str, content: bytes, check: Check) -> tuple[FlowFile, Deployment | None]:
+def read_flow(
+    path: str, blob: str, content: bytes, check: Check, defaults: str = ""
+) -> tuple[FlowFile, Deployment | None]:
     """The record of a flow file and, if it is valid, what would be deployed."""
     try:
-        checked = check(content, path)
+        checked = check(content, path, defaults)
     except Exception:  # one file must never keep the others from being read
         _log.exception("the flow file %s could not be checked", path)
         return refused(path, blob, "checking this file failed inside Headwater; see the daemon's log"), None
@@ -78,8 +78,10 @@ def read_flow(path: str, blob: str, content: bytes, check: Check) -> tuple[FlowF
         namespace, flow_id = (_claimed(pattern, content) for pattern in (_NAMESPACE, _ID))
         return FlowFile(path, blob, "file", namespace, flow_id, line, True, checked.problems), None
     flow = checked.flow
-    record = FlowFile(path, blob, "file", flow.namespace, flow.id, line, False, checked.problems)
-    return record, Deployment(flow, content, path, blob)
+    record = FlowFile(
+        path, blob, "file", flow.namespace, flow.id, line, False, checked.problems, checked.defaults
+    )
+    return record, Deployment(flow, content, path, blob, checked.defaults)
 
 
 def _line(content: bytes) -> int:
@@ -168,7 +170,7 @@ def _resolve(
     if valid and owner:
         return None, Dispute("OwnedElsewhere", paths, owner)
     if valid:
-        return Version(valid[0].path, valid[0].blob), None
+        return Version(valid[0].path, valid[0].blob, valid[0].defaults), None
     if before is None:
         return None, None
     origin = inventory.files.get(before.path)

@@ -22,6 +22,7 @@ class FlowChange(msgspec.Struct, frozen=True, omit_defaults=True):
         kind: `moved` when its content stays and only its path is another.
         path, blob: where it is and will be; of a removed flow, where it was.
         before: the path that it moves away from, where that is another.
+        defaults: the plugin defaults that it is made with.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class FlowChange(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str
     blob: str
     before: str = ""
+    defaults: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -52,9 +54,10 @@ def _change(identity: Identity, old: Version | None, new: Version | None) -> Flo
         assert old is not None
         return FlowChange("removed", *identity, old.path, old.blob)
     if old is None:
-        return FlowChange("added", *identity, new.path, new.blob)
+        return FlowChange("added", *identity, new.path, new.blob, defaults=new.defaults)
     before = old.path if old.path != new.path else ""
-    return FlowChange("moved" if old.blob == new.blob else "changed", *identity, new.path, new.blob, before)
+    kind: Kind = "moved" if (old.blob, old.defaults) == (new.blob, new.defaults) else "changed"
+    return FlowChange(kind, *identity, new.path, new.blob, before, new.defaults)
 
 
 def applied(live: Mapping[Identity, Version], changes: Iterable[FlowChange]) -> dict[Identity, Version]:
@@ -64,5 +67,5 @@ def applied(live: Mapping[Identity, Version], changes: Iterable[FlowChange]) -> 
         if change.kind == "removed":
             result.pop(change.identity, None)
         else:
-            result[change.identity] = Version(change.path, change.blob)
+            result[change.identity] = Version(change.path, change.blob, change.defaults)
     return result

@@ -30,6 +30,7 @@ class FlowFile(msgspec.Struct, frozen=True, omit_defaults=True):
         namespace, id: whom it claims to be; of a refused file as far as it could be told, or empty.
         line: of its `id`; 0 when not found.
         refused: it has problems that keep it from going live.
+        defaults: the plugin defaults of the repository that it was judged with, as far as they concern it.
     """
 
     path: str
@@ -40,6 +41,7 @@ class FlowFile(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int = 0
     refused: bool = False
     problems: tuple[Problem, ...] = ()
+    defaults: str = ""
 
     @property
     def identity(self) -> Identity | None:
@@ -48,10 +50,11 @@ class FlowFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """Which file and which content of it a flow is made of."""
+    """Which file and which content of it a flow is made of, with which plugin defaults."""
 
     path: str
     blob: str
+    defaults: str = ""
 
 
 class Inventory(msgspec.Struct, frozen=True):

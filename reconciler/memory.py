@@ -87,7 +87,10 @@ def load(store: Store, source: str, checker: str = "") -> tuple[Memory, Reconcil
     files = [
         _file(key[len(_FILE) :], row if known else None) for key, row in rows.items() if key.startswith(_FILE)
     ]
-    live = {(each.namespace, each.id): Version(each.path, each.blob) for each in store.flows(source)}
+    live = {
+        (each.namespace, each.id): Version(each.path, each.blob, each.defaults)
+        for each in store.flows(source)
+    }
     memory = Memory(
         applied=applied,
         settings=settings,

@@ -14,6 +14,7 @@ import msgspec
 from engine.errors import NotFound, UserError
 from engine.model.problem import Problem
 from engine.model.records import Deployment
+from engine.spec.defaults import kept
 from engine.spec.document import MAX_BYTES
 from reconciler.desired import Check, is_flow_file, read_flow, refused, unreadable
 from reconciler.inventory import FlowFile, Inventory
@@ -35,11 +36,16 @@ SLICE = 50  # files; a slice takes some 20 ms
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An entry below the flow folders that has to be looked at."""
+    """An entry below the flow folders that has to be looked at.
+
+    Args:
+        defaults: the repository's plugin defaults that it is to be judged with.
+    """
 
     path: str
     blob: str
     kind: str
+    defaults: str = ""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -139,33 +145,43 @@ class Scanner:
             changes = [*self._objects.changes(old or None, new, (SETTINGS_PATH, *settings.flows))]
         except NotFound:  # the mirror was made anew after a force push: the old commit is nowhere any more
             old, changes = "", []
-        folders = settings.flows
+        folders, defaults = settings.flows, settings.plugin_defaults
         if not old or any(change.path == SETTINGS_PATH for change in changes):
             read = self._settings(new)
             settings, problems = read.settings or settings, read.problems
-        if not old or settings.flows != folders:
-            return self._list_all(new, settings, problems, inventory)
+        anew = settings.plugin_defaults != defaults
+        if not old or anew or settings.flows != folders:
+            return self._list_all(new, settings, problems, inventory, anew=anew)
         entries, gone = [], []
+        rules = kept(settings.plugin_defaults)
         for change in changes:
             if change.path == SETTINGS_PATH:
                 continue
             if change.new_blob is not None and is_flow_file(change.path, change.kind, settings.flows):
-                entries.append(Listed(change.path, change.new_blob, _kind(change.kind)))
+                entries.append(Listed(change.path, change.new_blob, _kind(change.kind), rules))
             elif change.path in inventory.files:
                 gone.append(change.path)
         return Listing(settings, problems, tuple(entries), tuple(gone))
 
     def _list_all(
-        self, new: str, settings: RepositorySettings, problems: tuple[Problem, ...], inventory: Inventory
+        self,
+        new: str,
+        settings: RepositorySettings,
+        problems: tuple[Problem, ...],
+        inventory: Inventory,
+        *,
+        anew: bool,
     ) -> Listing:
+        """All files; those that are as they were too when they have to be judged `anew`."""
         entries, gone = [], dict.fromkeys(inventory.files)
+        rules = kept(settings.plugin_defaults)
         for entry in self._objects.files(new, settings.flows):
             if not is_flow_file(entry.path, entry.kind, settings.flows):
                 continue
             gone.pop(entry.path, None)
             known = inventory.files.get(entry.path)
-            if known is None or (known.blob, known.kind) != (entry.blob_id, _kind(entry.kind)):
-                entries.append(Listed(entry.path, entry.blob_id, _kind(entry.kind)))
+            if anew or known is None or (known.blob, known.kind) != (entry.blob_id, _kind(entry.kind)):
+                entries.append(Listed(entry.path, entry.blob_id, _kind(entry.kind), rules))
         return Listing(settings, problems, tuple(entries), tuple(gone))
 
     def _settings(self, revision: str) -> SettingsRead:
@@ -200,7 +216,7 @@ class Scanner:
             except UserError as error:
                 yield refused(entry.path, entry.blob, str(error)), None
             else:
-                yield read_flow(entry.path, entry.blob, content, self._check)
+                yield read_flow(entry.path, entry.blob, content, self._check, entry.defaults)
 
 
 def _kind(kind: str) -> str:

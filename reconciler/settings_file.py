@@ -14,6 +14,7 @@ import pygit2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import FlowInvalid
+from engine.model.flow import PluginDefault
 from engine.model.problem import Problem
 from engine.spec.document import Document, dotted, parse
 
@@ -80,6 +81,7 @@ class RepositorySettings(_Part):
         flows: folders with flow files.
         files: folders with namespace files, `<folder>/<namespace>/...`; of two with one path the last counts.
         tests: folders with tests of flows, for `headwater test`.
+        plugin_defaults: properties for plugins of all flows, as a flow's own `pluginDefaults`.
     """
 
     flows: Folders = ("flows", "_flows")
@@ -87,6 +89,7 @@ class RepositorySettings(_Part):
     tests: Folders = ("tests",)
     status: StatusSettings = StatusSettings()
     prune: PruneSettings = PruneSettings()
+    plugin_defaults: tuple[PluginDefault, ...] = Field(default=(), alias="pluginDefaults")
 
 
 class SettingsRead(msgspec.Struct, frozen=True):
@@ -140,11 +143,14 @@ def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
 
 def _message(each: Mapping[str, Any], unknown: bool) -> str:
     if unknown:
-        known = "`branch`" if each["loc"][0] == "status" else "`breaker`"
-        if len(each["loc"]) == 1:
-            known = ", ".join(f"`{name}`" for name in RepositorySettings.model_fields)
+        models: dict[Any, type[BaseModel]]
+        models = {"status": StatusSettings, "prune": PruneSettings, "pluginDefaults": PluginDefault}
+        model = models[each["loc"][0]] if len(each["loc"]) > 1 else RepositorySettings
+        known = ", ".join(f"`{field.alias or name}`" for name, field in model.model_fields.items())
         return f"unknown setting; here belong {known}"
     if each["type"] == "tuple_type":
+        if each["loc"][0] == "pluginDefaults":
+            return "this is a list of `{type, values}`"
         return "this is a list of folders, such as `[flows]`"
     message: str = each["msg"]
     return message.removeprefix("Value error, ")

@@ -57,6 +57,7 @@ class FlowVersion(msgspec.Struct, frozen=True):
     Args:
         source: name of the flows repository it came from; empty for local files.
         content: the flow file, as it is in Git.
+        defaults: the plugin defaults of its repository that it was made with.
         triggers: its triggers' ids.
         at: when it went live (UTC).
     """
@@ -72,6 +73,7 @@ class FlowVersion(msgspec.Struct, frozen=True):
     at: datetime
     disabled: bool = False
     triggers: tuple[str, ...] = ()
+    defaults: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ class Deployment:
         flow: compiled from `content`.
         path: of its file in the repository.
         blob: id of the content.
+        defaults: the plugin defaults of its repository that it was made with.
     """
 
     flow: Flow
     content: bytes
     path: str
     blob: str
+    defaults: str = ""
 
 
 class Backfill(msgspec.Struct, frozen=True):

@@ -21,10 +21,10 @@ class Library:
 
     Args:
         store: where the versions are.
-        compile: turns the bytes of a flow file, and its path, into a flow.
+        compile: turns a version into a flow.
     """
 
-    def __init__(self, store: Store, compile: Callable[[bytes, str], Flow]) -> None:  # noqa: A002
+    def __init__(self, store: Store, compile: Callable[[FlowVersion], Flow]) -> None:  # noqa: A002
         self._store = store
         self._compile = compile
         self._graphs: OrderedDict[tuple[str, str, int], Graph] = OrderedDict()
@@ -56,7 +56,7 @@ class Library:
 
     def keep(self, version: FlowVersion, flow: Flow | None = None) -> Graph:
         """Make the graph of a version ready, from its compiled flow where that is at hand."""
-        graph = build(flow or self._compile(version.content, version.path))
+        graph = build(flow or self._compile(version))
         self._graphs[version.namespace, version.id, version.revision] = graph
         while len(self._graphs) > _KEPT:
             self._graphs.popitem(last=False)

@@ -215,7 +215,7 @@ def _live(turn: Turn, changed: Sequence[Deployment], removed: Sequence[tuple[str
 def _version(turn: Turn, source: str, commit: str, each: Deployment, last: int) -> FlowVersion:
     # Of a flow that never was there is nothing to look up; a first load is made of these.
     live = turn.around.store.flow(each.flow.namespace, each.flow.id) if last else None
-    if live is not None and live.content == each.content:
+    if live is not None and (live.content, live.defaults) == (each.content, each.defaults):
         return msgspec.structs.replace(live, path=each.path, source=source)
     return FlowVersion(
         namespace=each.flow.namespace,
@@ -229,6 +229,7 @@ def _version(turn: Turn, source: str, commit: str, each: Deployment, last: int) 
         at=turn.at,
         disabled=each.flow.disabled,
         triggers=tuple(trigger.id for trigger in each.flow.triggers),
+        defaults=each.defaults,
     )
 
 

@@ -17,7 +17,7 @@ from engine.model.flow import Flow
 from engine.model.problem import Problem
 from engine.model.types import Types
 from engine.spec import rules
-from engine.spec.defaults import with_defaults
+from engine.spec.defaults import concerning, with_defaults
 from engine.spec.document import Document, dotted, parse
 from engine.spec.marks import Path
 from engine.spec.messages import known_path, say
@@ -27,48 +27,60 @@ _PROSE = frozenset({"description", "displayName"})
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What became of a flow file; `flow` is none when one of the problems is an error."""
+    """What became of a flow file.
+
+    Args:
+        flow: none when one of the problems is an error.
+        defaults: those of the repository's plugin defaults that it was made with.
+    """
 
     flow: Flow | None
     problems: tuple[Problem, ...]
+    defaults: str = ""
 
 
-def compile_flow(content: bytes, path: str, types: Types) -> Flow:
+def compile_flow(content: bytes, path: str, types: Types, defaults: str = "") -> Flow:
     """The flow that a file describes.
 
     Args:
         content: the file's bytes.
         path: how problems name the file.
         types: the registry of plugins.
+        defaults: plugin defaults of its repository, see `engine.spec.defaults`.
 
     Raises:
         FlowInvalid: with all problems of the file.
     """
-    flow, problems = _compiled(parse(content, path), types)
+    flow, problems = _compiled(parse(content, path), types, defaults)
     if flow is None:
         raise FlowInvalid(_ordered(problems))
     return flow
 
 
-def check_flow(content: bytes, path: str, types: Types) -> Checked:
-    """The flow, if it can be had, with errors and warnings: outdated names, expressions that do not parse."""
+def check_flow(content: bytes, path: str, types: Types, defaults: str = "", *, warn: bool = True) -> Checked:
+    """The flow, if it can be had, with errors and warnings: outdated names, expressions that do not parse.
+
+    Args:
+        warn: whether warnings are wanted.
+    """
     try:
         document = parse(content, path)
     except FlowInvalid as error:
         return Checked(None, error.problems)
-    flow, problems = _compiled(document, types)
-    if isinstance(document.data, Mapping):
+    flow, problems = _compiled(document, types, defaults)
+    effective = concerning(document.data, defaults) if isinstance(document.data, Mapping) else ""
+    if warn and isinstance(document.data, Mapping):
         findings = [*rules.warnings(document.data), *_bad_expressions(document.data, ())]
         problems.extend(_placed(document, findings, "warning"))
-    return Checked(flow, _ordered(problems))
+    return Checked(flow, _ordered(problems), effective)
 
 
-def _compiled(document: Document, types: Types) -> tuple[Flow | None, list[Problem]]:
+def _compiled(document: Document, types: Types, defaults: str) -> tuple[Flow | None, list[Problem]]:
     data = document.data
     if not isinstance(data, Mapping):
         what = "the file is empty" if data is None else "a flow is a map of properties"
         return None, [Problem(document.path, 1, 1, "", f"{what}; it begins with `id`, `namespace`, `tasks`")]
-    data = with_defaults(data)
+    data = with_defaults(data, defaults)
     problems = _placed(document, rules.errors(data), "error")
     try:
         flow = Flow.model_validate(data, context={"types": types})
@@ -92,8 +104,20 @@ def said(
         message = say(each, path, data, root, types)
         if message is None:
             continue
+        if not missing and not _stands(path, document.data):
+            message += " (a plugin default gives it)"
         line, column = document.locate(path[:-1] if missing else path, key=each["type"] == "extra_forbidden")
         yield Problem(document.path, line, column, dotted(path), message)
+
+
+def _stands(path: Path, data: Any) -> bool:
+    """Whether there is something at a path of the data."""
+    for part in path:
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            return False
+    return True
 
 
 def _placed(

@@ -17,7 +17,7 @@ from engine.store.batches import write_triggers
 
 _VERSION = (
     "SELECT v.namespace, v.id, v.revision, v.commit_id, v.blob, v.path, v.source, v.content, v.at, v.disabled,"
-    " v.triggers FROM flow_versions AS v"
+    " v.triggers, v.defaults FROM flow_versions AS v"
 )
 _LIVE = f"{_VERSION} JOIN live_flows AS l ON l.namespace = v.namespace AND l.id = v.id AND l.revision = v.revision"
 _TRIGGER = (
@@ -54,10 +54,11 @@ def put_flows(
 def _write_versions(connection: sqlite3.Connection, versions: Sequence[FlowVersion]) -> None:
     written = connection.executemany(
         "INSERT INTO flow_versions (namespace, id, revision, commit_id, blob, path, source, at, disabled, triggers,"
-        " content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " content, defaults) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (namespace, id, revision) DO UPDATE SET commit_id = excluded.commit_id,"
         " blob = excluded.blob, path = excluded.path, source = excluded.source, at = excluded.at,"
-        " disabled = excluded.disabled, triggers = excluded.triggers WHERE content = excluded.content",
+        " disabled = excluded.disabled, triggers = excluded.triggers"
+        " WHERE content = excluded.content AND defaults = excluded.defaults",
         (
             (
                 version.namespace,
@@ -71,6 +72,7 @@ def _write_versions(connection: sqlite3.Connection, versions: Sequence[FlowVersi
                 version.disabled,
                 codec.body(version.triggers),
                 version.content,
+                version.defaults,
             )
             for version in versions
         ),
@@ -104,7 +106,7 @@ def flows(connection: sqlite3.Connection, source: str | None) -> list[FlowVersio
 
 
 def _version(row: tuple[Any, ...]) -> FlowVersion:
-    namespace, flow_id, revision, commit, blob, path, source, content, at, disabled, triggers = row
+    namespace, flow_id, revision, commit, blob, path, source, content, at, disabled, triggers, defaults = row
     return FlowVersion(
         namespace=namespace,
         id=flow_id,
@@ -117,6 +119,7 @@ def _version(row: tuple[Any, ...]) -> FlowVersion:
         at=codec.instant(at),
         disabled=bool(disabled),
         triggers=codec.read_triggers(triggers),
+        defaults=defaults,
     )
 
 

@@ -78,7 +78,7 @@ def service_at(
         secrets=[Secrets(**(secrets or {}))],
         clock=clock or SystemClock(),
     )
-    library = Library(kept, lambda content, path: compile_flow(content, path, registry()))
+    library = Library(kept, lambda each: compile_flow(each.content, each.path, registry(), each.defaults))
 
     def named(name: str) -> Runner:
         return runner

@@ -80,7 +80,7 @@ class RecordingEngine:
     def _version(self, source: str, commit: str, each: Deployment) -> FlowVersion:
         live = self.store.flow(each.flow.namespace, each.flow.id)
         last = self.store.last_revision(each.flow.namespace, each.flow.id)
-        same = live is not None and live.content == each.content
+        same = live is not None and (live.content, live.defaults) == (each.content, each.defaults)
         return FlowVersion(
             namespace=each.flow.namespace,
             id=each.flow.id,
@@ -91,6 +91,7 @@ class RecordingEngine:
             source=source,
             content=each.content,
             at=NOON,
+            defaults=each.defaults,
         )
 
     async def remember(self, space: str, values: Mapping[str, Any], remove: Sequence[str] = ()) -> None:
@@ -107,9 +108,9 @@ class CountingCheck:
     def __init__(self) -> None:
         self.paths: list[str] = []
 
-    def __call__(self, content: bytes, path: str) -> Any:
+    def __call__(self, content: bytes, path: str, defaults: str) -> Any:
         self.paths.append(path)
-        return real_check()(content, path)
+        return real_check()(content, path, defaults)
 
 
 class Source:

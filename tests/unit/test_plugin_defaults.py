@@ -1,10 +1,11 @@
-"""Properties that a flow gives once for all plugins of a type."""
+"""Properties that a flow, or its repository, gives once for all plugins of a type."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.spec.defaults import with_defaults
+from engine.model.flow import PluginDefault
+from engine.spec.defaults import concerning, kept, with_defaults
 from tests.support.flow_files import HEAD, flow
 
 LOG = "io.kestra.plugin.core.log.Log"
@@ -74,3 +75,43 @@ def test_a_flow_may_lean_on_them() -> None:
     made = flow(text)
     assert made.tasks[0].model_dump()["message"] == "hi"
     assert made.plugin_defaults[0].type == "core.log.Log"
+
+
+def wide(*rules: dict[str, Any]) -> str:
+    return kept(PluginDefault.model_validate(rule) for rule in rules)
+
+
+def widely(own: list[dict[str, Any]], wider: str, task: dict[str, Any]) -> Any:
+    return with_defaults({"pluginDefaults": own, "tasks": [task]}, wider)["tasks"][0]
+
+
+def test_the_nearer_default_wins_but_not_over_a_forced_one() -> None:
+    own = {"type": LOG, "values": {"message": "flow", "level": "flow"}}
+    far = {"type": LOG, "values": {"message": "far", "logToFile": True}}
+    assert widely([own], wide(far), {"type": LOG, "level": "own"}) == {
+        "type": LOG, "message": "flow", "level": "own", "logToFile": True,
+    }  # fmt: skip
+    assert widely([own], wide({**far, "forced": True}), {"type": LOG})["message"] == "far"
+    forced = [{**own, "forced": True}]
+    assert widely(forced, wide(far), {"type": LOG, "message": "own"})["message"] == "flow"
+    assert widely(forced, wide({**far, "forced": True}), {"type": LOG})["message"] == "far"
+
+
+def test_only_rules_for_what_is_there_concern_a_flow() -> None:
+    log, script = (
+        {"type": "core.log", "values": {"level": "WARN"}},
+        {"type": "scripts", "values": {"env": {}}},
+    )
+    data = {"pluginDefaults": [script], "tasks": [{"type": "core.flow.If", "then": [{"type": LOG}]}]}
+    assert concerning(data, wide(log, script)) == wide(log)
+    assert concerning(data, wide(script)) == concerning(data, "") == ""
+    assert concerning(data, concerning(data, wide(log, script))) == wide(log)
+
+
+def test_types_of_inputs_and_retries_are_no_plugins() -> None:
+    data = {
+        "inputs": [{"id": "x", "type": "STRING"}],
+        "tasks": [{"type": LOG, "retry": {"type": "constant"}}],
+    }
+    merged = with_defaults(data, wide({"type": "io.kestra.plugin", "values": {"level": "WARN"}}))
+    assert merged == {**data, "tasks": [{"type": LOG, "retry": {"type": "constant"}, "level": "WARN"}]}

@@ -142,7 +142,7 @@ def test_a_file_is_read_with_its_claim_even_when_refused() -> None:
 
 
 def test_a_check_that_falls_over_refuses_that_file_only(caplog: pytest.LogCaptureFixture) -> None:
-    def check(content: bytes, path: str) -> Any:
+    def check(content: bytes, path: str, defaults: str) -> Any:
         raise RecursionError
 
     file, deployment = read_flow("f.yaml", "b", b"id: a\n", check)

@@ -29,6 +29,17 @@ def test_all_settings_are_read() -> None:
     assert (settings.status.branch, settings.prune.breaker) == ("results", 1.0)
 
 
+def test_folders_of_tests_and_plugin_defaults_are_settings() -> None:
+    content = b"tests: [checks]\npluginDefaults:\n- {type: core.log, values: {level: WARN}, forced: true}\n"
+    settings = read_settings(content, "main").settings
+    assert settings is not None
+    assert settings.tests == ("checks",)
+    assert [(each.type, each.values, each.forced) for each in settings.plugin_defaults] == [
+        ("core.log", {"level": "WARN"}, True)
+    ]
+    assert RepositorySettings.model_validate(settings.model_dump(mode="json", by_alias=True)) == settings
+
+
 def test_the_example_repository_has_good_settings() -> None:
     content = (ROOT / "example-repo/.headwater.yaml").read_bytes()
     assert read_settings(content, "main").settings is not None
@@ -40,6 +51,14 @@ def test_the_example_repository_has_good_settings() -> None:
         (b"flows: [flows]\nfolws: [x]\n", 2, "folws", "unknown setting; here belong `flows`"),
         (b"prune:\n  breaker: 0.5\n  limit: 1\n", 3, "prune.limit", "`breaker`"),
         (b"status:\n  name: x\n", 2, "status.name", "`branch`"),
+        (b"pluginDefaults: {type: x}\n", 1, "pluginDefaults", "a list of `{type, values}`"),
+        (
+            b"pluginDefaults:\n- {type: x, values: {}, force: 1}\n",
+            2,
+            "pluginDefaults[0].force",
+            "`type`, `values`, `forced`",
+        ),
+        (b"pluginDefaults:\n- {values: {}}\n", 2, "pluginDefaults[0].type", "required"),
         (b"prune:\n  breaker: 2\n", 2, "prune.breaker", "less than or equal to 1"),
         (b"prune:\n  breaker: lots\n", 2, "prune.breaker", "number"),
         (b"prune:\n  breaker: .nan\n", 2, "prune.breaker", "equal to"),
