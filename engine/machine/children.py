@@ -7,7 +7,6 @@ look back on them (`engine.machine.rounds`); if they failed, its `errors`; then,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from engine.machine.draft import Draft
 from engine.machine.graph import Node
 from engine.machine.table import fails, worse
 from engine.model.commands import Evaluate, Run, Wake
-from engine.model.execution import ROOT, Phase, Scope, TaskRun, run_key
+from engine.model.execution import ROOT, Phase, Scope, TaskRun, loop_text, run_key
 from engine.model.shape import Dag, Each, Nothing, Parallel, Repeat, Sequence, Shape, Wait
 from engine.model.state import State
 from engine.model.task import Flowable, Task
@@ -149,7 +148,7 @@ def fill(draft: Draft, owner: str) -> None:
             room = scope.count if limit == 0 else limit - scope.running
             values = draft.values[owner]
             for number in range(started, min(started + max(room, 0), scope.count)):
-                picked.append((row[0], (*path, number), _text(values[number])))
+                picked.append((row[0], (*path, number), loop_text(values[number])))
         case Dag(needs=needs, limit=limit):
             room = scope.count if limit == 0 else limit - scope.running
             there = {node.task.id for node in row}
@@ -177,10 +176,6 @@ def _taken(draft: Draft, key: str) -> TaskRun | None:
     """The task run under `key`, unless it is of an earlier try and its turn has not come yet."""
     run = draft.run(key)
     return run if run is not None and run.number == draft.execution.number else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 # Ending

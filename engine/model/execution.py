@@ -259,3 +259,8 @@ def run_id(execution_id: str, key: str) -> str:
 def child_id(execution_id: str, key: str, attempt: int, number: int | None = None) -> str:
     """The id of the child execution that an attempt of a task run starts, or of the one of that number."""
     return derived_id(execution_id, key, str(attempt), *([] if number is None else [str(number)]))
+
+
+def loop_text(value: Any) -> str:
+    """What a loop shows of one of its values (see `Each`): the text, without the key."""
+    return value if isinstance(value, str) else str(value[1])

@@ -36,6 +36,7 @@ class Each(msgspec.Struct, frozen=True, tag="each"):
     """The tasks of `branch` in order, once for every one of `values`, `limit` values at a time (0: no limit).
 
     Args:
+        values: text; for the entries of a map, pairs of its key and the text.
         failure: what a failing iteration does: `stop` lets no other begin, `note` only counts in the end,
             `forgive` not even that.
     """

@@ -14,10 +14,10 @@ Sources: dialect, sections 1.4, 1.5 and 2. This module must not know the machine
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 from pydantic import AliasChoices, Field
@@ -63,6 +63,13 @@ class TaskResult(msgspec.Struct, frozen=True):
     variables: dict[str, Any] = {}
     metrics: tuple[Metric, ...] = ()
     end: State | None = None
+
+
+class Iteration(NamedTuple):
+    """One iteration of a loop that has begun: the worst state in it, and what its last task sees."""
+
+    state: State
+    inside: Context
 
 
 class Context(Protocol):
@@ -120,6 +127,10 @@ class Context(Protocol):
 
     def seeing(self, **taskrun: Any) -> Context:
         """The same, but expressions see these attributes of `taskrun` besides."""
+        ...
+
+    def iterations(self) -> Iterator[Iteration]:
+        """The iterations of this loop that have begun, in order."""
         ...
 
     def children_of(self, task_id: str) -> Sequence[str]:

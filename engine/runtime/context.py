@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 from urllib.parse import quote
 
@@ -12,9 +13,11 @@ from engine import expressions
 from engine.errors import NotFound
 from engine.expressions.functions.files import namespace_file
 from engine.machine.graph import Graph
+from engine.machine.table import worse
 from engine.model.execution import Execution, TaskRun, child_id, run_key
 from engine.model.records import LogEntry
-from engine.model.task import Flowable, Level, Task
+from engine.model.state import State
+from engine.model.task import Flowable, Iteration, Level, Task
 from engine.runtime import variables
 from engine.runtime.functions import Functions
 from engine.runtime.surroundings import Surroundings
@@ -104,11 +107,25 @@ class RunContext:
 
     def seeing(self, **taskrun: Any) -> RunContext:
         """The same, but expressions see these attributes of `taskrun` besides."""
-        other = RunContext(self._around, self._graph, self._execution, self._run, self.attempt, self._write)
+        other = self._at(self._run)
         known = self.scope
         seen = {**known.variables, "taskrun": {**known.variables["taskrun"], **taskrun}}
         other._scope = expressions.Scope(seen, known.functions)
         return other
+
+    def iterations(self) -> Iterator[Iteration]:
+        """The iterations of this loop that have begun, in order."""
+        run = self._run
+        row = self._graph.branch(run.task_id, "tasks")
+        for number in range(len(self._execution.values.get(run.key, ()))):
+            keys = (run_key(node.task.id, (*run.path, number)) for node in row)
+            runs = [found for key in keys if (found := self._execution.runs.get(key)) is not None]
+            if runs:
+                state = reduce(worse, (found.state for found in runs), State.SUCCESS)
+                yield Iteration(state, self._at(runs[-1]))
+
+    def _at(self, run: TaskRun) -> RunContext:
+        return RunContext(self._around, self._graph, self._execution, run, self.attempt, self._write)
 
     def children_of(self, task_id: str) -> Sequence[str]:
         """The ids of the child executions that a task beside this one has started, in order."""

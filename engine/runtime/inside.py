@@ -17,7 +17,7 @@ from engine.model.execution import ROOT, Child, Execution, TaskRun
 from engine.model.inputs import read_outputs
 from engine.model.records import Work
 from engine.model.state import State
-from engine.model.task import Executable, Flowable, Instant, Many, Settling, TaskResult
+from engine.model.task import Executable, Flowable, Instant, Many, Settling, Task, TaskResult
 from engine.runtime import calling
 from engine.runtime.context import RunContext, scope_of
 
@@ -49,11 +49,15 @@ def evaluate(turn: Turn, execution_id: str, command: Evaluate) -> None:
         task = graph.nodes[run.task_id].task
         answer = _properties(turn, graph, execution, run, command.stage)
         ready = isinstance(answer, Rendered) and not (answer.skipped or answer.error)
-        if ready and isinstance(task, Settling) and task.outside(command.stage):
+        if ready and _outside(task, command.stage):
             work = f"{execution_id}/{key}/{command.stage}"
             turn.put_work(Work(work, execution_id, command=command))
         else:
             turn.deliver(execution_id, answer)
+
+
+def _outside(task: Task, stage: int) -> bool:
+    return isinstance(task, Settling) and task.outside(stage)
 
 
 def _outputs(turn: Turn, graph: Graph, execution: Execution) -> Rendered:
@@ -77,7 +81,7 @@ def _properties(
             return Rendered(turn.at, run.key, skipped=True)
         if not stage and (instead := turn.around.stand_in(execution, run)) is not None:
             return StoodIn(turn.at, run.key, instead)
-        wanted = task.reviews() if stage else task.evaluates()
+        wanted = {} if _outside(task, stage) else task.reviews() if stage else task.evaluates()
         values: dict[str, Any] = {
             name: expressions.render_deep(template, scope) for name, template in wanted.items()
         }

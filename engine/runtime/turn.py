@@ -243,7 +243,8 @@ class Turn:
             case Stop(key=key, attempt=attempt):
                 self.outward.stops.append(work_id(execution_id, key, attempt))
             case StopChild(execution_id=child):
-                self.deliver(child, KillAsked(self.at))
+                if self.get(child) is not None:  # it may never have begun
+                    self.deliver(child, KillAsked(self.at))
             case Tidy(key=key):
                 self.put_work(Work(f"{execution_id}/{key}/tidy", execution_id, command=command))
             case Wake(key=key, attempt=attempt, at=at):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.machine.graph import Graph, Node
-from engine.model.execution import Execution, TaskRun, run_key
+from engine.model.execution import Execution, TaskRun, loop_text, run_key
 from engine.model.task import Flowable
 
 _ONCE = frozenset({"errors", "finally"})  # branches that a loop walks once, not for each of its values
@@ -101,10 +101,10 @@ class ByTask(Mapping[str, Any]):
         here = self._here.path if self._here else ()
         if len(here) > len(path) and here[: len(path)] == path and here[len(path)] < len(values):
             own = here[len(path)]
-            if text(values[own]) == value:
+            if loop_text(values[own]) == value:
                 return own
         for number in range(len(values) - 1, -1, -1):
-            if text(values[number]) == value:
+            if loop_text(values[number]) == value:
                 return number
         raise KeyError(value)
 
@@ -135,7 +135,7 @@ class ByValue(Mapping[str, Any]):
                 self.at(number)
             except KeyError:
                 continue
-            yield text(value)
+            yield loop_text(value)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -170,6 +170,32 @@ def parents(execution: Execution, run: TaskRun) -> list[dict[str, Any]]:
             found.append(entry)
         owner = execution.runs.get(owner.parent)
     return found
+
+
+def items(graph: Graph, execution: Execution, run: TaskRun) -> list[dict[str, Any]]:
+    """What the `Loop`s around a task run are at, nearest first."""
+    around = graph.ancestors(run.task_id)
+    if not any(isinstance(node.task, Flowable) and node.task.encloses for node in around):
+        return []
+    found: list[dict[str, Any]] = []
+    depth = 0
+    for node, inner in zip(around, (*around[1:], graph.nodes[run.task_id]), strict=True):
+        owner = execution.runs.get(run_key(node.task.id, run.path[:depth]))
+        if owner is None or owner.scope is None or inner.branch in _ONCE:
+            continue
+        values = execution.values.get(owner.key)
+        if values is not None:
+            if isinstance(node.task, Flowable) and node.task.encloses:
+                found.append(_item(values[run.path[depth]], run.path[depth]))
+            depth += 1
+        elif owner.scope.rounds:
+            depth += 1
+    return found[::-1]
+
+
+def _item(value: Any, number: int) -> dict[str, Any]:
+    item = {"value": loop_text(value), "index": number}
+    return item if isinstance(value, str) else {**item, "key": value[0]}
 
 
 def of_execution(graph: Graph, execution: Execution, here: TaskRun | None = None) -> dict[str, Any]:
@@ -224,6 +250,9 @@ def _of_run(graph: Graph, execution: Execution, run: TaskRun) -> dict[str, Any]:
         taskrun["iteration"] = run.iteration
     around = parents(execution, run)
     variables: dict[str, Any] = {"task": {"id": task.id, "type": task.type}, "taskrun": taskrun}
+    if loops := items(graph, execution, run):
+        above = {"parent": loops[1], "parents": loops[1:]} if len(loops) > 1 else {}
+        variables["item"] = {**loops[0], **above}
     if around:
         variables["parent"] = around[0]
         variables["parents"] = around

@@ -23,12 +23,19 @@ def loop_values(rendered: Any) -> tuple[str, ...]:
     Raises:
         UserError: it is no list, has nulls, or is too long.
     """
-    values = rendered
-    if isinstance(values, str):
-        try:
-            values = json.loads(values)
-        except (ValueError, RecursionError):
-            values = None
+    return tuple(dict.fromkeys(_texts(_parsed(rendered), rendered)))
+
+
+def _parsed(rendered: Any) -> Any:
+    if not isinstance(rendered, str):
+        return rendered
+    try:
+        return json.loads(rendered)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _texts(values: Any, rendered: Any) -> list[str]:
     if not isinstance(values, list | tuple):
         shown = _java(rendered)
         shown = shown if len(shown) <= 120 else shown[:119] + "…"
@@ -40,7 +47,19 @@ def loop_values(rendered: Any) -> tuple[str, ...]:
         raise UserError(
             f"Found '{nulls}' null values on Each, with values={_java(values)}", hint="remove them"
         )
-    return tuple(dict.fromkeys(_text(value) for value in values))
+    return [_text(value) for value in values]
+
+
+def loop_entries(rendered: Any) -> tuple[Any, ...]:
+    """The values of a `Loop`, as a shape wants them: of a list, or of a map with their keys; none is left out.
+
+    Raises:
+        UserError: it is neither, has nulls, or is too long.
+    """
+    values = _parsed(rendered)
+    if isinstance(values, Mapping):
+        return tuple(zip(map(str, values), _texts(list(values.values()), rendered), strict=True))
+    return tuple(_texts(values, rendered))
 
 
 def _text(value: Any) -> str:

@@ -346,3 +346,86 @@ async def test_a_kill_reaches_every_child_and_a_restart_finds_those_that_run(tmp
 def paused(it: Engine) -> list[str]:
     query = Query(flow_id="child", states=(State.PAUSED,))
     return [each.id for each in it.service.store.executions(query)]
+
+
+async def test_a_loop_shows_its_item_and_gives_what_it_declares(it: Engine) -> None:
+    await it.deploy(
+        """
+id: loop
+namespace: d
+tasks:
+  - id: outer
+    type: core.flow.Loop
+    values: {x: 1, y: {deep: true}}
+    outputs: [{id: said, type: STRING, value: "{{ outputs.say.value }}"}]
+    tasks:
+      - id: inner
+        type: core.flow.Loop
+        values: '["a", "a"]'
+        concurrencyLimit: 0
+        tasks:
+          - id: block
+            type: core.flow.If
+            condition: "{{ item.index == 1 }}"
+            then:
+              - id: deep
+                type: core.debug.Return
+                format: "{{ item.parent.key }}{{ item.parents[0].index }}{{ item.value }}"
+              - {id: same, type: core.log.Log, message: "deep {{ outputs.deep.value }}"}
+      - {id: say, type: core.debug.Return, format: "{{ item.key }}={{ item.value }} {{ outputs.inner.iterationCount }}"}
+  - {id: all, type: core.debug.Return, format: "{{ loopOutputs(outputs.outer.outputs, 'said') | join(',') }}"}
+"""
+    )
+    done = await asyncio.wait_for(it.run("d.loop"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+    assert sorted(it.messages(done)) == ["deep x0a", "deep y1a"]
+    assert done.runs["all"].outputs == {"value": 'x=1 2,y={"deep":true} 2'}
+    assert done.runs["outer"].outputs["outputs"][1]["item"] == {
+        "value": '{"deep":true}',
+        "index": 1,
+        "key": "y",
+    }
+    assert done.runs["outer"].outputs["terminatedIterations"] == {"SUCCESS": 2}
+
+
+FAILING = """
+id: failing
+namespace: d
+tasks:
+  - id: loop
+    type: core.flow.Loop
+    values: [1, 2, 3]
+    outputs: [{id: n, type: INT, value: "{{ item.value }}"}]
+    tasks: [{id: check, type: core.execution.Fail, condition: "{{ item.value == '2' }}", errorMessage: two}]
+"""
+
+
+async def test_a_failing_iteration_stops_no_other_and_counts_only_if_it_is_transmitted(it: Engine) -> None:
+    await it.deploy(FAILING)
+    done = await asyncio.wait_for(it.run("d.failing"), LIMIT)
+    assert done.state is State.FAILED
+    assert done.runs["loop"].outputs["terminatedIterations"] == {"SUCCESS": 2, "FAILED": 1}
+    assert [each["outputs"]["n"] for each in done.runs["loop"].outputs["outputs"]] == [1, 3]
+    await it.deploy(FAILING.replace("values:", "transmitFailed: false\n    values:"))
+    assert (await asyncio.wait_for(it.run("d.failing"), LIMIT)).state is State.SUCCESS
+
+
+async def test_a_loop_over_a_file_has_an_iteration_a_line_and_stores_its_outputs(it: Engine) -> None:
+    await it.deploy(
+        """
+id: lines
+namespace: d
+tasks:
+  - {id: write, type: core.storage.Write, content: "one\\ntwo\\n"}
+  - id: loop
+    type: core.flow.Loop
+    values: "{{ outputs.write.uri }}"
+    outputs: [{id: said, type: STRING, value: "{{ outputs.say.value }}"}]
+    tasks: [{id: say, type: core.debug.Return, format: "{{ item.value | upper }}"}]
+  - {id: read, type: core.debug.Return, format: "{{ read(outputs.loop.uri) }}"}
+"""
+    )
+    done = await asyncio.wait_for(it.run("d.lines"), LIMIT)
+    assert done.state is State.SUCCESS, it.messages(done)
+    lines = [json.loads(line) for line in done.runs["read"].outputs["value"].splitlines()]
+    assert [line["outputs"]["said"] for line in lines] == ["ONE", "TWO"]

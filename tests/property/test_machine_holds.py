@@ -105,6 +105,21 @@ def _blocks(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
         ),
         st.builds(lambda tasks: {"type": "core.flow.AllowFailure", "tasks": tasks}, some),
         st.builds(
+            lambda tasks, more, values, limit, transmit: {
+                "type": "core.flow.Loop",
+                "values": values,
+                "concurrencyLimit": limit,
+                "transmitFailed": transmit,
+                "tasks": tasks,
+                **more,
+            },
+            some,
+            handlers,
+            st.sampled_from([[], ["a", "a"], {"x": 1, "y": [2]}, '["a"]']),
+            limits,
+            st.booleans(),
+        ),
+        st.builds(
             lambda more, flags, wait, transmit: {
                 "type": "core.flow.ForEachItem",
                 "items": "{{ outputs.x.uri }}",
@@ -209,6 +224,7 @@ class World:
         self.at = T0
         self.ended = 0
         self.kids: dict[str, Call] = {}
+        self.never: set[str] = set()  # children that could not begin
 
     def take(self, event: AnyEvent) -> None:
         transition = step(self.graph, self.execution, event)
@@ -237,10 +253,11 @@ class World:
                 count = self.draw(st.integers(0, 3))
                 self.take(ChildrenWanted(self.at, key, attempt, count, *self._wishes(key)))
             case Call(key=key, attempt=attempt, number=number):
+                child = child_id(self.execution.id, key, attempt, number)
                 if self.draw(st.integers(0, 9)) == 9:
+                    self.never.add(child)
                     self.take(AttemptEnded(self.at, key, attempt, TaskResult(state=State.FAILED)))
                     return
-                child = child_id(self.execution.id, key, attempt, number)
                 self.take(ChildStarted(self.at, key, attempt, Child(child), number))
                 if child not in self.kids:
                     self.kids[child] = command
@@ -249,7 +266,7 @@ class World:
                 call = self.kids[child]
                 state = self.draw(st.sampled_from([State.SUCCESS, State.FAILED, State.WARNING, State.KILLED]))
                 self.take(ChildEnded(self.at, call.key, call.attempt, child, state, number=call.number))
-            case StopChild():
+            case StopChild(execution_id=child) if child not in self.never:
                 self.waiting.append(command)  # it has not begun yet
             case Run(key=key, attempt=attempt):
                 if self.draw(st.booleans()):
