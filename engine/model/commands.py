@@ -13,11 +13,11 @@ from engine.model.state import State
 from engine.model.task import Level
 
 
-class Command(msgspec.Struct, frozen=True, tag=True):
+class Command(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Something to be done outside the machine."""
 
 
-class Evaluate(Command, frozen=True):
+class Evaluate(Command, frozen=True, gc=False):
     """Render what a flowable asks for (under `ROOT`: the flow's outputs); answered by `Rendered`.
 
     Args:
@@ -28,14 +28,14 @@ class Evaluate(Command, frozen=True):
     stage: int = 0
 
 
-class Run(Command, frozen=True):
+class Run(Command, frozen=True, gc=False):
     """Carry out an attempt of a task; answered by `AttemptStarted`, `AttemptEnded` or `ChildStarted`."""
 
     key: str
     attempt: int
 
 
-class Call(Command, frozen=True):
+class Call(Command, frozen=True, gc=False):
     """Start the child execution of that number, from 1; answered by `ChildStarted`, or `AttemptEnded` if it cannot."""
 
     key: str
@@ -43,26 +43,26 @@ class Call(Command, frozen=True):
     number: int
 
 
-class Stop(Command, frozen=True):
+class Stop(Command, frozen=True, gc=False):
     """End a running attempt; it answers with `AttemptEnded`."""
 
     key: str
     attempt: int
 
 
-class StopChild(Command, frozen=True):
+class StopChild(Command, frozen=True, gc=False):
     """Kill a child execution."""
 
     execution_id: str
 
 
-class Tidy(Command, frozen=True):
+class Tidy(Command, frozen=True, gc=False):
     """Remove what a flowable that has ended kept outside for its children."""
 
     key: str
 
 
-class Wake(Command, frozen=True):
+class Wake(Command, frozen=True, gc=False):
     """Send `TimeCame` for this task run's attempt at `at`."""
 
     key: str
@@ -70,7 +70,7 @@ class Wake(Command, frozen=True):
     at: datetime
 
 
-class Say(Command, frozen=True):
+class Say(Command, frozen=True, gc=False):
     """Write a line to the execution's log; `key` is `ROOT` for the execution as a whole."""
 
     key: str
@@ -78,13 +78,13 @@ class Say(Command, frozen=True):
     message: str
 
 
-class StartAgain(Command, frozen=True):
+class StartAgain(Command, frozen=True, gc=False):
     """Create a new execution of the same flow with the same inputs at `at` (dialect: CREATE_NEW_EXECUTION)."""
 
     at: datetime
 
 
-class Ended(Command, frozen=True):
+class Ended(Command, frozen=True, gc=False):
     """The execution has reached its terminal `state`: tell its caller, free its slot, report it."""
 
     state: State

@@ -15,28 +15,28 @@ from engine.model.state import State
 from engine.model.task import TaskResult
 
 
-class Event(msgspec.Struct, frozen=True, tag=True):
+class Event(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Something that happened, and when (UTC)."""
 
     at: datetime
 
 
-class Begun(Event, frozen=True):
+class Begun(Event, frozen=True, gc=False):
     """The execution may run: no concurrency limit holds it."""
 
 
-class Queued(Event, frozen=True):
+class Queued(Event, frozen=True, gc=False):
     """The flow's concurrency limit is reached; the execution waits for a slot."""
 
 
-class Refused(Event, frozen=True):
+class Refused(Event, frozen=True, gc=False):
     """The execution ends before it began, in `state` (CANCELLED or FAILED)."""
 
     state: State
     message: str = ""
 
 
-class Rendered(Event, frozen=True):
+class Rendered(Event, frozen=True, gc=False):
     """The properties that a flowable asked for (or, under `ROOT`, the flow's outputs) are rendered.
 
     Args:
@@ -52,14 +52,14 @@ class Rendered(Event, frozen=True):
     stage: int = 0
 
 
-class AttemptStarted(Event, frozen=True):
+class AttemptStarted(Event, frozen=True, gc=False):
     """An attempt has begun to run."""
 
     key: str
     attempt: int
 
 
-class AttemptEnded(Event, frozen=True):
+class AttemptEnded(Event, frozen=True, gc=False):
     """An attempt is over.
 
     Args:
@@ -74,7 +74,7 @@ class AttemptEnded(Event, frozen=True):
     chance: float = 0.0
 
 
-class ChildStarted(Event, frozen=True):
+class ChildStarted(Event, frozen=True, gc=False):
     """A task run has started a child execution; the one of that number, if it starts many."""
 
     key: str
@@ -83,7 +83,7 @@ class ChildStarted(Event, frozen=True):
     number: int | None = None
 
 
-class ChildrenWanted(Event, frozen=True):
+class ChildrenWanted(Event, frozen=True, gc=False):
     """An attempt has begun that starts `count` child executions."""
 
     key: str
@@ -93,7 +93,7 @@ class ChildrenWanted(Event, frozen=True):
     transmit_failed: bool = True
 
 
-class ChildEnded(Event, frozen=True):
+class ChildEnded(Event, frozen=True, gc=False):
     """A child execution has ended; the one of that number, if its task run started many."""
 
     key: str
@@ -105,31 +105,31 @@ class ChildEnded(Event, frozen=True):
     number: int | None = None
 
 
-class StoodIn(Event, frozen=True):
+class StoodIn(Event, frozen=True, gc=False):
     """A test says how a task ended that was not run (dialect, section 4.11)."""
 
     key: str
     result: TaskResult
 
 
-class TimeCame(Event, frozen=True):
+class TimeCame(Event, frozen=True, gc=False):
     """The time that a task run waited for has come: a retry, the end of a pause, the next round of a loop."""
 
     key: str
     attempt: int
 
 
-class KillAsked(Event, frozen=True):
+class KillAsked(Event, frozen=True, gc=False):
     """Somebody wants it killed, and unless `children` is false the executions it waits for too."""
 
     children: bool = True
 
 
-class PauseAsked(Event, frozen=True):
+class PauseAsked(Event, frozen=True, gc=False):
     """Somebody wants nothing new to start."""
 
 
-class ResumeAsked(Event, frozen=True):
+class ResumeAsked(Event, frozen=True, gc=False):
     """Somebody lets it go on.
 
     Args:
@@ -141,7 +141,7 @@ class ResumeAsked(Event, frozen=True):
     outputs: dict[str, Any] = {}
 
 
-class Restarted(Event, frozen=True):
+class Restarted(Event, frozen=True, gc=False):
     """Somebody lets an ended or paused execution go again through all that did not go well.
 
     Args:
@@ -151,14 +151,14 @@ class Restarted(Event, frozen=True):
     caller: Caller | None = None
 
 
-class StatusChanged(Event, frozen=True):
+class StatusChanged(Event, frozen=True, gc=False):
     """Somebody says how a task run (under `ROOT`: the execution) is to be taken to have ended."""
 
     key: str
     state: State
 
 
-class SlaBroken(Event, frozen=True):
+class SlaBroken(Event, frozen=True, gc=False):
     """The execution breaks a promise of its flow.
 
     Args:
@@ -170,7 +170,7 @@ class SlaBroken(Event, frozen=True):
     number: int = 1
 
 
-class Quarantined(Event, frozen=True):
+class Quarantined(Event, frozen=True, gc=False):
     """A bug of ours: this execution alone is ended as FAILED."""
 
     message: str

@@ -1,6 +1,8 @@
 """An execution and its task runs: the snapshot that the machine steps from event to event.
 
-Values only. Task runs live in a persistent map, so that a step costs what it changes and not what there is.
+Values only, which never refer back to what holds them: the collector of cycles need not look at them (`gc=False`),
+and so costs nothing however many there are. Task runs live in a persistent map, so that a step costs what it changes
+and not what there is.
 
 A task run's `key` is its place in the flow, and so its name within the execution: the task's id, and behind a
 colon the number of the iteration for each loop around it, outermost first (`load`, `load:3`, `load:3.1`).
@@ -23,14 +25,14 @@ Kind = Literal["NORMAL", "TEST"]
 ROOT = ""  # the key under which the flow itself owns its tasks
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """A state, and when it was entered (UTC)."""
 
     state: State
     at: datetime
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One try of a task run; `history` holds its states."""
 
     number: int
@@ -42,7 +44,7 @@ class Attempt(msgspec.Struct, frozen=True):
         return self.history[-1].state
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """How far the children of a flowable, or of the flow itself, have come.
 
     Args:
@@ -70,7 +72,7 @@ class Scope(msgspec.Struct, frozen=True):
     main: Shape | None = None
 
 
-class Child(msgspec.Struct, frozen=True):
+class Child(msgspec.Struct, frozen=True, gc=False):
     """The child execution a task run started, and what its end will mean."""
 
     execution_id: str
@@ -78,7 +80,7 @@ class Child(msgspec.Struct, frozen=True):
     transmit_failed: bool = True
 
 
-class Children(msgspec.Struct, frozen=True):
+class Children(msgspec.Struct, frozen=True, gc=False):
     """The many child executions of one attempt, known by their numbers from 1.
 
     Args:
@@ -97,7 +99,7 @@ class Children(msgspec.Struct, frozen=True):
     ended: dict[str, int] = {}
 
 
-class TaskRun(msgspec.Struct, frozen=True):
+class TaskRun(msgspec.Struct, frozen=True, gc=False):
     """A running (or ended) task.
 
     Args:
@@ -175,7 +177,7 @@ class Caller(msgspec.Struct, frozen=True):
     number: int | None = None
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """A running (or ended) flow, as it stands after `version` events.
 
     Args:

@@ -16,7 +16,7 @@ from engine.model.state import State
 from engine.model.task import Level
 
 
-class LogEntry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """One line of an execution's log, already masked. `key` is `ROOT` for the execution as a whole."""
 
     execution_id: str
@@ -29,7 +29,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     attempt: int = 0
 
 
-class Work(msgspec.Struct, frozen=True):
+class Work(msgspec.Struct, frozen=True, gc=False):
     """Something that has to happen once its execution's commit is durable; gone when it has.
 
     Args:

@@ -44,7 +44,7 @@ class Metric(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
-class TaskResult(msgspec.Struct, frozen=True):
+class TaskResult(msgspec.Struct, frozen=True, gc=False):
     """How one attempt of a task ended: a value, also when it failed.
 
     Args:
