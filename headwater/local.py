@@ -311,7 +311,9 @@ async def local_engine(
             stand_in=stand_in,
             refused_networks=settings.http.refused,
         )
-        process = ProcessRunner(Path(folder, "runs"), *filter(None, [settings.search_path]))
+        process = ProcessRunner(
+            Path(folder, "runs"), *filter(None, [settings.search_path]), cache=settings.cache_path
+        )
         service = Service(
             around,
             Library(store, lambda each: compile_flow(each.content, each.path, registry(), each.defaults)),

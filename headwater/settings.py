@@ -120,6 +120,12 @@ class Settings(Section):
         """The folder in which processes run."""
         return self.data / "runs"
 
+    @property
+    def cache_path(self) -> Path:
+        """Where a run without a daemon keeps what later ones would otherwise make again."""
+        home = Path(self._environ.get("HOME") or Path.home())
+        return Path(self._environ.get("XDG_CACHE_HOME") or home / ".cache").absolute() / "headwater"
+
     @cached_property
     def envs(self) -> dict[str, str]:
         """What expressions see as `envs.*`: variables with the prefix `ENV_` or `KESTRA_`, which is cut off."""

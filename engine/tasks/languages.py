@@ -5,8 +5,9 @@ A new language is two small classes here and two entry points.
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -14,10 +15,14 @@ from pydantic import Field
 from engine.errors import UserError
 from engine.model.base import Text
 from engine.model.task import Context
+from engine.tasks.carried import program
 from engine.tasks.script import Commands, Script, ScriptTask
 from engine.tasks.script_files import Files
 
-_PACKAGES = ".headwater/packages"
+_ENVIRONMENT = ".headwater/environment"
+_MAKE_ENVIRONMENT = ".headwater/environment.py"
+_MODULES = ".headwater/python"
+_IMPORTS_KESTRA = re.compile(rb"\b(?:import|from)[ \t]+kestra\b")
 
 
 class ShellCommands(Commands):
@@ -46,16 +51,34 @@ class _Python(ScriptTask):
             raise UserError("`dependencies` is no list of packages", hint="list names such as `requests>=2`")
         return found
 
-    def _installed(self, context: Context) -> list[str]:
+    def prelude(self, context: Context, files: Files) -> list[str]:
+        """Put the virtual environment with the dependencies before all else that is called `python`."""
         wanted = self._wanted(context)
         if not wanted:
             return []
-        python = self._interpreter(context)
-        target = ["--quiet", "--target", _PACKAGES, *wanted]
+        files[_MAKE_ENVIRONMENT] = program("environment.py")
+        cached = "true" if self.dependency_cache_enabled else "false"
+        options = [_ENVIRONMENT, self.package_manager, cached, self._interpreter(context)]
         return [
-            shlex.join([python, "-m", "pip", "install", "--disable-pip-version-check", *target]),
-            f'export PYTHONPATH="$PWD/{_PACKAGES}${{PYTHONPATH:+:$PYTHONPATH}}"',
+            shlex.join(["python3", _MAKE_ENVIRONMENT, *options, *wanted]) + " || exit",
+            f'export VIRTUAL_ENV="$(cat {_ENVIRONMENT})"; export PATH="$VIRTUAL_ENV/bin:$PATH"',
         ]
+
+    def environment_of(self, context: Context, files: Files) -> dict[str, str]:
+        """As for every script task; where something imports `kestra`, the module is to be found, behind all others."""
+        found = super().environment_of(context, files)
+        if self._needs_kestra(files):
+            files[f"{_MODULES}/kestra.py"] = program("kestra.py")
+            place = self.text("{{ workingDir }}", context, files)
+            found["PYTHONPATH"] = ":".join(filter(None, [found.get("PYTHONPATH"), f"{place}/{_MODULES}"]))
+        return found
+
+    def _needs_kestra(self, files: Files) -> bool:
+        """Whether a script among the files may import it; of a stored file the name has to do."""
+        return any(
+            name.endswith(".py") and (isinstance(content, str) or _IMPORTS_KESTRA.search(content) is not None)
+            for name, content in files.items()
+        )
 
     def _interpreter(self, context: Context) -> str:
         if self.python_version is None:
@@ -71,9 +94,8 @@ class _Python(ScriptTask):
 class PythonCommands(_Python, Commands):
     """Shell lines in a place that has Python."""
 
-    def lines(self, context: Context, files: Files) -> Sequence[str]:
-        """The lines, after the dependencies."""
-        return [*self._installed(context), *super().lines(context, files)]
+    def _needs_kestra(self, files: Files) -> bool:
+        return True  # the lines may call whatever an earlier task left in a shared directory
 
 
 class PythonScript(_Python, Script):
@@ -89,10 +111,6 @@ class PythonScript(_Python, Script):
     def direct(self, context: Context, files: Files) -> tuple[str, ...] | None:
         """The interpreter itself, when nothing has to be installed."""
         return None if self.dependencies else super().direct(context, files)
-
-    def lines(self, context: Context, files: Files) -> Sequence[str]:
-        """The call of the script, after the dependencies."""
-        return [*self._installed(context), *super().lines(context, files)]
 
 
 def _language(name: str, image: str, suffix: str, *program: str) -> tuple[type[Commands], type[Script]]:

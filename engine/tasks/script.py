@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
@@ -35,6 +36,8 @@ from engine.type_names import canonical
 
 _SHELL = ("/bin/sh", "-c")
 _OUTPUT_DIR = "outputs"
+_OUTPUTS = f"{_OUTPUT_DIR}/**"
+_TEXTS = {"before_commands", "commands", "env", "input_files", "interpreter", "script"}
 _OUR_VARIABLES = re.compile(r"\b(?:workingDir|outputDir)\b")
 _SET = f'{{% set workingDir = workingDir ?? "." %}}{{% set outputDir = workingDir ~ "/{_OUTPUT_DIR}" %}}'
 
@@ -89,12 +92,13 @@ class ScriptTask(Work):
         files = {**files, **namespace_files(self.namespace_files, files, context)}
         command = self.direct(context, files) or self._shell(context, files)
         patterns = self._patterns(context)
-        if self.output_directory or any(_OUTPUT_DIR in part for part in command):
+        env = self.environment_of(context, files)
+        if self._has_output_dir:
             files.setdefault(f"{_OUTPUT_DIR}/{_KEEP}", b"")
         return RunRequest(
             key=context.key,
             command=command,
-            env=self._environment(context, files),
+            env=env,
             files=files,
             output_files=patterns,
             image=self.image_for(context),
@@ -111,6 +115,8 @@ class ScriptTask(Work):
             if not is_ours(path) and not path.endswith("/" + _KEEP)
         }
         for pattern in result.missing:
+            if pattern == _OUTPUTS and self._has_output_dir:
+                continue  # nobody has to leave anything there
             context.log("WARN", f"no file fits the output pattern {pattern}")
         found: dict[str, Any] = {"vars": dict(outputs), "outputFiles": stored}
         if result.exit_code is not None:
@@ -149,9 +155,15 @@ class ScriptTask(Work):
         interpreter = (
             [context.render(part) for part in self.interpreter] if self.interpreter else list(_SHELL)
         )
-        return (*interpreter, "\n".join([*strict, *before, *self.lines(context, files)]))
+        prelude = self.prelude(context, files)
+        return (*interpreter, "\n".join([*strict, *prelude, *before, *self.lines(context, files)]))
 
-    def _environment(self, context: Context, files: Files) -> dict[str, str]:
+    def prelude(self, context: Context, files: Files) -> list[str]:
+        """Shell lines of ours that come before all others; may add files."""
+        return []
+
+    def environment_of(self, context: Context, files: Files) -> dict[str, str]:
+        """The variables of the run, rendered; may add files. Raises UserError."""
         found = dict(self.environment)
         given = self.env
         if isinstance(given, str) and _OUR_VARIABLES.search(given):
@@ -180,7 +192,14 @@ class ScriptTask(Work):
         if not isinstance(found, list):
             raise UserError("`outputFiles` is no list of patterns")
         patterns = [safe_path(str(pattern)) for pattern in found]
-        return (*patterns, f"{_OUTPUT_DIR}/**") if self.output_directory else tuple(patterns)
+        return (*patterns, _OUTPUTS) if self._has_output_dir else tuple(patterns)
+
+    @cached_property
+    def _has_output_dir(self) -> bool:
+        """Whether there is a folder whose files are outputs: it is asked for, or `{{ outputDir }}` is spoken of."""
+        return self.output_directory or "outputDir" in self.model_dump_json(
+            include=_TEXTS & type(self).model_fields.keys()
+        )
 
     def image_for(self, context: Context) -> str:
         """The container image, for runners that use one."""
@@ -188,7 +207,7 @@ class ScriptTask(Work):
         return context.render(str(given))
 
     def _shown(self, path: str) -> str:
-        return path.removeprefix(f"{_OUTPUT_DIR}/") if self.output_directory else path
+        return path.removeprefix(f"{_OUTPUT_DIR}/") if self._has_output_dir else path
 
 
 _KEEP = ".headwater"

@@ -66,28 +66,27 @@ def namespace_files(wanted: NamespaceFiles | None, taken: Files, context: Contex
     """The namespace's files that the task wants, besides the files it has already."""
     if wanted is None or not wanted.enabled:
         return {}
-    for name in _names(wanted.namespaces, context):
-        if name != context.namespace:
-            raise UserError(
-                f"files of the namespace `{name}` cannot be had from `{context.namespace}`",
-                hint="leave `namespaces` out",
-            )
     include, exclude = _names(wanted.include, context), _names(wanted.exclude, context)
     found: Files = {}
-    for name, content in context.namespace_files().items():
-        if (include and not any(fits(name, glob) for glob in include)) or any(
-            fits(name, glob) for glob in exclude
-        ):
-            continue
-        path = safe_path(f"{context.namespace}/{name}" if wanted.folder_per_namespace else name)
-        if path in taken and wanted.if_exists != "OVERWRITE":
-            if wanted.if_exists == "FAIL":
-                raise UserError(f"the namespace file `{path}` is an input file, too")
-            if wanted.if_exists == "WARN":
-                context.log("WARN", f"namespace file {path} left out: it is an input file, too")
-            continue
-        found[path] = content
+    for namespace in _names(wanted.namespaces, context) or [context.namespace]:
+        for name, content in context.namespace_files(namespace).items():
+            chosen = not include or any(fits(name, glob) for glob in include)
+            if not chosen or any(fits(name, glob) for glob in exclude):
+                continue
+            path = safe_path(f"{namespace}/{name}" if wanted.folder_per_namespace else name)
+            if path not in {**taken, **found} or _replaces(path, namespace, wanted, context):
+                found[path] = content
     return found
+
+
+def _replaces(path: str, namespace: str, wanted: NamespaceFiles, context: Context) -> bool:
+    """Whether a namespace file takes the place of one that is there already. Raises UserError for `FAIL`."""
+    text = f"the file `{path}` of the namespace {namespace}"
+    if wanted.if_exists == "FAIL":
+        raise UserError(f"{text} is there already", hint="leave one of them out, or set `ifExists`")
+    if wanted.if_exists == "WARN":
+        context.log("WARN", f"{text} is left out: there is one already")
+    return wanted.if_exists == "OVERWRITE"
 
 
 def localized(text: str, files: Files, context: Context) -> str:

@@ -46,9 +46,13 @@ def too_large() -> UserError:
 
 
 def variables(
-    given: Mapping[str, str], *, work: str, outputs: str, temporary: str, path: str
+    given: Mapping[str, str], *, work: str, outputs: str, temporary: str, path: str, cache: str
 ) -> dict[str, str]:
-    """The whole environment: defaults, over them what is `given`, over that where the run's folders are."""
+    """The whole environment: defaults, over them what is `given`, over that where the run's folders are.
+
+    Args:
+        cache: a folder that outlasts the run, for what it would otherwise make again.
+    """
     return {
         "PATH": path,
         # The account's own home would hand its credentials to every task.
@@ -58,6 +62,7 @@ def variables(
         "TMPDIR": temporary,
         # Lines are to show while the task runs; into a file Python would hold them back.
         "PYTHONUNBUFFERED": "1",
+        "HEADWATER_CACHE": cache,
         **given,
         "WORKING_DIR": work,
         MARK: outputs,

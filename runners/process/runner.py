@@ -56,13 +56,17 @@ class ProcessRunner:
     Args:
         root: folder for runs and shared working directories, on a local disk; made when it is missing.
         path: PATH of the runs, and where their programs are looked for.
+        cache: folder for what runs may keep for later ones; `cache` in the runner's own when none is given.
     """
 
     name = "process"
 
-    def __init__(self, root: Path, path: str = environment.FALLBACK_PATH) -> None:
+    def __init__(
+        self, root: Path, path: str = environment.FALLBACK_PATH, *, cache: Path | None = None
+    ) -> None:
         self._root = rundir.make_root(root)
         self._path = path
+        self._cache = str(cache) if cache else f"{self._root}/cache"
         self._launcher = Launcher(Path(self._root, "shepherd.log"))
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="process-runner")
         self._known: dict[str, _Known] = {}
@@ -206,7 +210,12 @@ class ProcessRunner:
                 return
         work = directory.work(request.workspace)
         variables = environment.variables(
-            request.env, work=work, outputs=directory.outputs, temporary=directory.temporary, path=self._path
+            request.env,
+            work=work,
+            outputs=directory.outputs,
+            temporary=directory.temporary,
+            path=self._path,
+            cache=self._cache,
         )
         note = rundir.note_of(request)
         path = variables["PATH"]

@@ -1,4 +1,4 @@
-"""`pluginDefaults` of `.headwater.yaml`: given once for a repository, judged anew when they change, kept with a flow."""
+"""`pluginDefaults` of `.headwater.yaml`: given once for a repository, judged anew when they change, kept with it."""
 
 from __future__ import annotations
 

@@ -29,8 +29,15 @@ def test_what_cannot_be_started_is_named(request_: RunRequest, said: str) -> Non
 
 def test_the_request_wins_over_defaults_but_not_over_the_places_of_the_run() -> None:
     given = {"PATH": "/mine", "HOME": "/h", "WORKING_DIR": "/no", "OUTPUT_DIR": "/no", "X": "1"}
-    found = variables(given, work="/w", outputs="/o", temporary="/t", path="/bin")
+    found = variables(given, work="/w", outputs="/o", temporary="/t", path="/bin", cache="/c")
     assert (
         found.items()
-        >= {"PATH": "/mine", "HOME": "/h", "X": "1", "WORKING_DIR": "/w", "OUTPUT_DIR": "/o"}.items()
+        >= {
+            "PATH": "/mine",
+            "HOME": "/h",
+            "X": "1",
+            "WORKING_DIR": "/w",
+            "OUTPUT_DIR": "/o",
+            "HEADWATER_CACHE": "/c",
+        }.items()
     )

@@ -54,8 +54,11 @@ def test_a_python_script_is_a_file_and_needs_no_shell() -> None:
 def test_a_python_script_after_other_commands_or_packages() -> None:
     found = command(PYTHON, script="x", beforeCommands=["pip list"], pythonVersion="3.12")
     assert found == ("/bin/sh", "-c", "set -e\npip list\npython3.12 headwater_script.py")
-    line = command(PYTHON, script="x", dependencies=["a>=2; os_name == 'posix'"])[-1].split("\n")[1]
-    assert line.endswith("""--target .headwater/packages 'a>=2; os_name == '"'"'posix'"'"''""")
+    task_ = task(PYTHON, script="x", beforeCommands=["pip list"], dependencies=["a>=2; os_name == 'posix'"])
+    strict, make, use, before, run = task_.request(TaskContext()).command[-1].split("\n")
+    assert make.endswith("""UV true python3 'a>=2; os_name == '"'"'posix'"'"'' || exit""")
+    assert use.endswith('export PATH="$VIRTUAL_ENV/bin:$PATH"')
+    assert (strict, before, run) == ("set -e", "pip list", "python3 headwater_script.py")
     with pytest.raises(UserError, match="no list of packages"):
         command(PYTHON, script="x", dependencies=["--index-url=http://evil"])
 
@@ -120,15 +123,31 @@ def test_namespace_files() -> None:
     assert files(exclude="sql/**") == ["a.py"]
     assert files(include=["a.py"], folderPerNamespace=True) == ["n/a.py"]
     assert not task(SHELL, commands="a").request(context).files
-    with pytest.raises(UserError, match="files of the namespace `other`"):
-        files(namespaces=["other"])
-    taken = task(
-        SHELL,
-        commands="a",
-        inputFiles={"a.py": "mine"},
-        namespaceFiles={"ifExists": "IGNORE", "include": "a.py"},
-    )
-    assert taken.request(context).files == {"a.py": b"mine"}
+
+
+def test_files_of_several_namespaces_and_what_happens_when_they_meet() -> None:
+    class Two(TaskContext):
+        def namespace_files(self, namespace: str | None = None) -> dict[str, bytes]:
+            return {"own": {"a": b"own", "b": b"own"}, "shared": {"a": b"shared"}}[namespace or "own"]
+
+    def files(context: TaskContext, **block: Any) -> dict[str, Any]:
+        block = {"namespaces": ["own", "shared"], **block}
+        made = task(SHELL, commands="x", inputFiles={"b": "given"}, namespaceFiles=block)
+        return dict(made.request(context).files)
+
+    assert files(Two()) == {"a": b"shared", "b": b"own"}
+    assert files(Two(), ifExists="IGNORE") == {"a": b"own", "b": b"given"}
+    context = Two()
+    assert files(context, ifExists="WARN") == {"a": b"own", "b": b"given"}
+    assert [message for _, message in context.logs] == [
+        "the file `b` of the namespace own is left out: there is one already",
+        "the file `a` of the namespace shared is left out: there is one already",
+    ]
+    assert files(Two(), folderPerNamespace=True) == {
+        "own/a": b"own", "own/b": b"own", "shared/a": b"shared", "b": b"given",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="is there already"):
+        files(Two(), ifExists="FAIL")
 
 
 def test_stored_files_in_commands_become_local() -> None:
