@@ -42,7 +42,7 @@ class Floor:
         assert program, f"{command[0]} is not on {FALLBACK_PATH}"
         self._program, self._command = program, [*command]
         at = str(place)
-        self._variables = variables({}, work=at, outputs=at, temporary=at, path=FALLBACK_PATH)
+        self._variables = variables({}, work=at, outputs=at, temporary=at, path=FALLBACK_PATH, cache=at)
 
     def seconds(self) -> float:
         os.chdir(self._place)
