@@ -1,4 +1,4 @@
-"""Writes the reference from the code: settings, commands, task and trigger types. `--check` only compares.
+"""Writes the reference from the code: settings, commands, types, the dialect. `--check` only compares.
 
     python docs/reference/generate.py [--check]
 
@@ -16,10 +16,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import dialect  # beside this file
 import typer.main
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
+from engine.model.flow import PluginDefault
 from engine.model.state import State
 from engine.model.task import Task
 from engine.model.trigger import Trigger
@@ -28,6 +30,7 @@ from engine.spec.docstrings import about, summary
 from headwater import sections
 from headwater.cli import app
 from headwater.settings import Settings
+from reconciler import settings_file
 
 HERE = Path(__file__).parent
 _SECTIONS = {
@@ -40,6 +43,12 @@ _SECTIONS = {
     "[sources.hook]": sections.HookSettings,
     "[sources.status]": sections.StatusSettings,
 }
+_REPOSITORY: dict[str, type[BaseModel]] = {
+    "": settings_file.RepositorySettings,
+    "status": settings_file.StatusSettings,
+    "prune": settings_file.PruneSettings,
+    "pluginDefaults[]": PluginDefault,
+}
 
 
 def pages() -> dict[str, str]:
@@ -49,6 +58,7 @@ def pages() -> dict[str, str]:
         "commands.md": _page("Commands", _commands()),
         "tasks.md": _page("Task types", _types("tasks", Task)),
         "triggers.md": _page("Trigger types", _types("triggers", Trigger)),
+        "../dialect.md": _page("The dialect", dialect.page()),
     }
 
 
@@ -63,6 +73,11 @@ def _settings() -> Iterator[str]:
     for name, model in _SECTIONS.items():
         yield f"\n## {f'`{name}`' if name else 'Top level'}\n"
         yield from _table(model, "setting", by_alias=False)
+    yield "\n# `.headwater.yaml`\n"
+    yield "Reviewed settings of a flows repository, at its root; read from the tracked branch only."
+    for name, model in _REPOSITORY.items():
+        yield f"\n## {f'`{name}`' if name else 'Top level of `.headwater.yaml`'}\n"
+        yield from _table(model, "setting", by_alias=True)
 
 
 def _table(
@@ -167,6 +182,9 @@ def _types(group: str, base: type[BaseModel]) -> Iterator[str]:
 def main() -> int:
     """Write the pages, or say which are not what the code says."""
     stale = []
+    if mistakes := dialect.wrong():
+        print("docs/dialect-differences.toml is not true:", *mistakes, sep="\n  ")
+        return 1
     for name, text in pages().items():
         path = HERE / name
         if not path.exists() or path.read_text() != text:

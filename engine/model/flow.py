@@ -91,7 +91,13 @@ class Quota(Document):
 
 
 class PluginDefault(Document):
-    """Properties for every plugin whose type is, or starts with, `type` (section 6.6)."""
+    """Properties for every plugin whose type is, or starts with, `type` (section 6.6).
+
+    Args:
+        type: in full or its beginning: `core.log.Log`, `scripts.python`, `io.kestra.plugin.scripts`.
+        values: the properties; what a plugin says itself wins, deep inside maps too.
+        forced: these win over what the plugin says itself.
+    """
 
     type: str
     values: dict[str, Any]
