@@ -1,4 +1,4 @@
-"""What a task is: the properties every task has, and the five kinds that the engine knows how to carry out.
+"""What a task is: the properties every task has, and the kinds that the engine knows how to carry out.
 
 A task type is a frozen pydantic model: its fields are its properties as the flow file gives them (camelCase
 there), templates still unrendered. Which kind it is, is its base class:
@@ -8,6 +8,7 @@ there), templates still unrendered. Which kind it is, is its base class:
 * `Inline`: a coroutine inside the daemon, for light I/O (HTTP requests, key-value calls).
 * `Work`: builds a `RunRequest` that a runner carries out (scripts, containers).
 * `Executable`: creates a child execution (Subflow); `Many`: one for each of several batches.
+* `Templated`: an Instant, Inline or Work that is known only once its text is rendered.
 
 Sources: dialect, sections 1.4, 1.5 and 2. This module must not know the machine, the store or any runner.
 """
@@ -361,6 +362,17 @@ class Work(Task):
     ) -> TaskResult:
         """Turn what the runner reports into a result. `outputs` and `metrics` came by the `::{}::` protocol."""
         raise NotImplementedError
+
+
+class Templated(Task):
+    """Stands for a task that is known only when an attempt begins: text that, rendered, is the YAML of one.
+
+    Its outputs, retries, timeout and log level are this task's own.
+    """
+
+    kind: ClassVar[str] = "work"
+
+    spec: Text
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -23,13 +23,14 @@ from engine.model.execution import Execution, TaskRun
 from engine.model.records import Work
 from engine.model.run import RunHandle, RunRequest
 from engine.model.state import State
-from engine.model.task import Inline, TaskResult
+from engine.model.task import Inline, Instant, Task, TaskResult, Templated
 from engine.model.task import Work as WorkTask
 from engine.ports import LocalRunner, RememberingRunner, Runner
 from engine.runtime.control import InlineRunContext
 from engine.runtime.core import Core
 from engine.runtime.following import Follower
 from engine.runtime.inside import told
+from engine.runtime.templating import described
 from engine.runtime.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class _Attempt:
         assert isinstance(work.command, Run)
         self.work = work
         self.execution = execution
+        self.graph = graph
         self.run = run
         self.number = work.command.attempt
         self.type = graph.nodes[run.task_id].task
@@ -152,19 +154,25 @@ class Worker:
     async def _result(self, attempt: _Attempt) -> TaskResult:
         try:
             seconds = attempt.timeout()
-            if isinstance(attempt.type, Inline):
-                return await self._inline(attempt, attempt.type, seconds)
-            assert isinstance(attempt.type, WorkTask)
-            return await self._run(attempt, attempt.type, seconds)
+            task = attempt.type
+            if isinstance(task, Templated):
+                store, flow = self._core.around.store, attempt.execution.flow
+                task = await asyncio.to_thread(described, task, store, flow, attempt.graph, attempt.context)
+            if isinstance(task, WorkTask):
+                return await self._run(attempt, task, seconds)
+            return await self._inline(attempt, task, seconds)
         except TimeoutError:
             return TaskResult(state=State.FAILED, error=f"timed out: its `timeout` is {attempt.type.timeout}")
         except Exception as error:
             return TaskResult(state=State.FAILED, error=self._core.around.masker.text(told(error)))
 
-    async def _inline(self, attempt: _Attempt, task: Inline, seconds: float | None) -> TaskResult:
+    async def _inline(self, attempt: _Attempt, task: Task, seconds: float | None) -> TaskResult:
         started = AttemptStarted(attempt.started_at, attempt.run.key, attempt.number)
         self._core.deliver(attempt.execution.id, started)
         async with asyncio.timeout(seconds):
+            if isinstance(task, Instant):  # that was templated
+                return task.run(attempt.context)
+            assert isinstance(task, Inline)
             return await task.run(attempt.context)
 
     async def _run(self, attempt: _Attempt, task: WorkTask, seconds: float | None) -> TaskResult:

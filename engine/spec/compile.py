@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from engine.errors import ExpressionError, FlowInvalid
-from engine.model.flow import Flow
+from engine.model.flow import AnyTask, Flow, PluginDefault
 from engine.model.problem import Problem
+from engine.model.task import Task
 from engine.model.types import Types
 from engine.spec import rules
 from engine.spec.defaults import concerning, with_defaults
@@ -23,6 +24,7 @@ from engine.spec.marks import Path
 from engine.spec.messages import known_path, say
 
 MAX_PROBLEMS = 100
+_ONE: TypeAdapter[Task] = TypeAdapter(AnyTask)
 _PROSE = frozenset({"description", "displayName"})
 
 
@@ -55,6 +57,34 @@ def compile_flow(content: bytes, path: str, types: Types, defaults: str = "") ->
     if flow is None:
         raise FlowInvalid(_ordered(problems))
     return flow
+
+
+def compile_task(
+    text: str, path: str, task_id: str, types: Types, own: Iterable[PluginDefault], defaults: str = ""
+) -> Task:
+    """The one task that a text describes, as if it stood in a flow.
+
+    Args:
+        text: YAML of a task.
+        path: how problems name the text.
+        task_id: its id, where the text gives none.
+        types: the registry of plugins.
+        own: the plugin defaults of the flow.
+        defaults: plugin defaults of its repository, see `engine.spec.defaults`.
+
+    Raises:
+        FlowInvalid: with all problems of the text.
+    """
+    document = parse(text.encode("utf-8", "surrogatepass"), path)
+    if not isinstance(document.data, Mapping):
+        raise FlowInvalid([Problem(path, 1, 1, "", "a task is a map of properties; it begins with `type`")])
+    rules_of_flow = [rule.model_dump(mode="json") for rule in own]
+    merged = with_defaults({"pluginDefaults": rules_of_flow, "task": document.data}, defaults)
+    data = {"id": task_id, **merged["task"]}
+    try:
+        return _ONE.validate_python(data, context={"types": types})
+    except ValidationError as error:
+        raise FlowInvalid(_ordered(said(document, data, error, Task, types))) from None
 
 
 def check_flow(content: bytes, path: str, types: Types, defaults: str = "", *, warn: bool = True) -> Checked:

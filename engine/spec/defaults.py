@@ -15,8 +15,7 @@ from engine.model.flow import PluginDefault
 from engine.type_names import PREFIX, canonical
 
 KEYS = ("pluginDefaults", "taskDefaults")
-
-
+_TEMPLATED = PREFIX + "core.templating.TemplatedTask"
 _Rule = tuple[str, Mapping[str, Any], bool]
 
 
@@ -42,10 +41,15 @@ def kept(rules: Iterable[PluginDefault]) -> str:
 
 
 def concerning(data: Mapping[str, Any], wider: str) -> str:
-    """Those of a repository's defaults that have something to say to a flow; a change of others is none of it."""
+    """Those of a repository's defaults that have something to say to a flow; a change of others is none of it.
+
+    To a flow with a templated task all of them have, for its type is known only when it runs.
+    """
     if not wider:
         return ""
     here = {_full(name) for key, value in data.items() if key not in KEYS for name in _types(value)}
+    if _TEMPLATED in here:
+        return wider
     return _text(
         [rule for rule in json.loads(wider) if any(name.startswith(_full(rule["type"])) for name in here)]
     )

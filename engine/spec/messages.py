@@ -121,15 +121,14 @@ def _one_of(given: Any, known: list[str]) -> str:
 
 def properties(path: Path, data: Any, root: type[BaseModel], types: Types) -> tuple[str, ...]:
     """The names of the properties that are known at a path of the data, old spellings left out."""
-    classes: tuple[type[BaseModel], ...] = (root,)
+    classes: tuple[type[BaseModel], ...] = (_resolved(root, data, types),)
     place = data
     for part in path:
         place = place[part]
         if isinstance(part, str):
             annotations = [_field(each, part) for each in classes]
             classes = tuple(found for annotation in annotations for found in _models(annotation))
-        if isinstance(place, Mapping):
-            classes = tuple(_resolved(each, place, types) for each in classes)
+        classes = tuple(_resolved(each, place, types) for each in classes)
     return tuple(dict.fromkeys(name for each in classes for name in _names(each)))
 
 
@@ -157,8 +156,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _resolved(model: type[BaseModel], place: Mapping[Any, Any], types: Types) -> type[BaseModel]:
-    name = place.get("type")
+def _resolved(model: type[BaseModel], place: Any, types: Types) -> type[BaseModel]:
+    name = place.get("type") if isinstance(place, Mapping) else None
     if not isinstance(name, str):
         return model
     if model is Input:
