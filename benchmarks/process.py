@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -63,6 +64,11 @@ class Process:
             assert self._process.poll() is None, "the process has ended"
             assert time.monotonic() < deadline, "it takes too long"
             time.sleep(PAUSE)
+
+    def worked(self) -> float:
+        """Seconds of processor time so far, of the process and of what it started and has seen end (proc(5))."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> tuple[float, float]:
         """MB resident, and MB of its share of what it shares (PSS), of the process and all that it started."""

@@ -40,7 +40,7 @@ def bare(place: Path) -> float:
 
 def measure(options: Options) -> list[Figure]:
     repeats = options.repeats(9, 1)
-    fresh, again, floor, resident, proportional = [], [], [], [], []
+    fresh, again, floor, worked, resident, proportional = [], [], [], [], [], []
     with folder() as place:
         author = repository(place / "flows.git", FLOWS)
         for index in range(repeats + 1):
@@ -48,6 +48,7 @@ def measure(options: Options) -> list[Figure]:
             floor.append(bare(place))
             with daemon(data, author.url) as running:
                 fresh.append(running.ready())
+                worked.append(running.worked())
             with daemon(data, author.url) as running:
                 again.append(running.ready())
                 if index and (options.quick or index % 3 == 0):
@@ -59,6 +60,7 @@ def measure(options: Options) -> list[Figure]:
     return [
         Figure("ready with an empty data folder", Spread.of(fresh), "s", READY),
         Figure("ready with a used data folder", Spread.of(again), "s", READY),
+        Figure("processor time until ready, which other work delays less", Spread.of(worked), "s"),
         Figure("resident when idle", Spread.of(resident), "MB", RESIDENT),
         Figure("its share of memory when idle (PSS)", Spread.of(proportional), "MB", RESIDENT),
         Figure("floor: bare uvicorn ready", Spread.of(floor), "s"),
