@@ -8,20 +8,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from engine.errors import UserError
+from engine.errors import UnavailableError, UserError
 from engine.model.base import Text
+from engine.model.duration import DurationText, seconds_of
 from engine.model.input_values import as_text
 from engine.model.state import State
 from engine.model.task import Inline, InlineContext, Metric, TaskResult
 from engine.tasks import http_options
 from engine.tasks.http_options import Options, Settings, Ssl
-from engine.tasks.rows import draft
+from engine.tasks.rows import Check, draft, in_thread
 from engine.tasks.script_files import mapping
+from engine.tasks.server_events import Reader
+from engine.tasks.values import whole
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 _MULTIPART = "multipart/form-data"
 _STORED = ("kestra://", "headwater://", "nsfile://")
 _QUOTED = 500  # characters of a failing server's answer that are told
+_MOST_EVENTS = 100_000
+_JQ = "{{ event | jq(program) }}"
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,30}")
 _FILE_NAME = re.compile(r"filename\*?\s*=\s*(?:[\w-]+'[\w-]*')?\"?([^\";]+)\"?", re.IGNORECASE)
 _HIDDEN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -176,12 +181,7 @@ class Download(_Http):
             ) as response:
                 _log(context, settings, "RESPONSE", response.headers)
                 if not _fine(settings, response):
-                    start = b""
-                    async for chunk in http_client.chunks(response, settings.limit):
-                        start += chunk
-                        if len(start) >= _QUOTED * 4:
-                            break
-                    return _judged(settings, response, _answer(response), _text(start, response))
+                    return await _refused(settings, response)
                 async for chunk in http_client.chunks(response, settings.limit):
                     file.write(chunk)
                     length += len(chunk)
@@ -206,6 +206,90 @@ class Download(_Http):
             name = name.replace("\\", "/").rsplit("/", 1)[-1]
         name = "".join(letter for letter in name if letter.isprintable())[:200].strip()
         return name if name.strip("./") else "file"
+
+
+class SseRequest(_Http):
+    """Collects server-sent events until the server ends the stream, `maxEvents` are there or `maxDuration` is over.
+
+    With `concatJqExpression` it gives one text: of each event (`.data`, `.id`, `.name`) what the jq program finds.
+    An event where it finds no text, number or boolean fails the task, or is left out with `failedOnMissingJq: false`.
+    """
+
+    concat_jq_expression: Text | None = None
+    failed_on_missing_jq: Any = True
+    max_events: Any = None
+    max_duration: DurationText | None = None
+
+    async def run(self, context: InlineContext) -> TaskResult:
+        """Outputs `uri`, `size`, and `events` or, with a jq program that found something, `result`."""
+        import asyncio
+
+        from engine.tasks import http_client
+
+        settings = self._settings(context, http_options.MAX_BODY_BYTES)
+        most = _MOST_EVENTS
+        if self.max_events is not None:
+            most = min(most, whole(self.max_events, "maxEvents", context, least=1))
+        seconds = seconds_of(context.render(self.max_duration)) if self.max_duration else None
+        events: list[dict[str, Any]] = []
+        response: httpx.Response | None = None
+        try:
+            async with asyncio.timeout(seconds) as patience:
+                with ExitStack() as open_files:
+                    async with http_client.exchange(
+                        settings,
+                        context.may_reach,
+                        lambda client: self._request(client, context, settings, open_files),
+                    ) as response:
+                        _log(context, settings, "RESPONSE", response.headers)
+                        if not _fine(settings, response):
+                            return await _refused(settings, response)
+                        await _collect(http_client.chunks(response, settings.limit), events, most)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+        if response is None:
+            raise UnavailableError("no answer within `maxDuration`", hint="raise it, or is the server up?")
+        outputs: dict[str, Any] = {"uri": str(response.request.url), "size": len(events)}
+        found = await in_thread(lambda check: self._found(events, context, check))
+        outputs |= {"result": "".join(found)} if found else {"events": events}
+        return TaskResult(outputs=outputs, metrics=(Metric("size", "counter", len(events)),))
+
+    def _headers(self, context: InlineContext, settings: Settings) -> httpx.Headers:
+        headers = super()._headers(context, settings)
+        headers.setdefault("Accept", "text/event-stream")
+        return headers
+
+    def _found(self, events: list[dict[str, Any]], context: InlineContext, check: Check) -> list[str]:
+        if not self.concat_jq_expression:
+            return []
+        program = context.render(self.concat_jq_expression)
+        strict = context.truthy(self.failed_on_missing_jq)
+        found = []
+        for number, event in enumerate(events, 1):
+            check()
+            try:
+                values = context.value_with(_JQ, {"event": event, "program": program})
+                if not all(isinstance(value, str | int | float) for value in values):
+                    raise UserError(f"`{program[:100]}` gives no text, number or boolean")
+                found += [as_text(value) for value in values[-1:]]
+            except UserError as error:
+                if strict:
+                    raise UserError(
+                        f"event {number}: {error}",
+                        hint="set `failedOnMissingJq: false` to leave such events out",
+                    ) from None
+                context.log("DEBUG", f"event {number} is left out: {error}")
+        return found
+
+
+async def _collect(pieces: AsyncIterator[bytes], events: list[dict[str, Any]], most: int) -> None:
+    reader = Reader()
+    async for piece in pieces:
+        for event in reader.feed(piece):
+            events.append(event)
+            if len(events) == most:
+                return
 
 
 def _part(name: Any, value: Any, context: InlineContext, open_files: ExitStack) -> tuple[str, Any]:
@@ -261,6 +345,18 @@ def _judged(settings: Settings, response: httpx.Response, outputs: dict[str, Any
     said = f": {text[:_QUOTED].strip()}" if text.strip() else ""
     error = f"{response.request.method} {shown(response.request.url)} answered {response.status_code}{said}"
     return TaskResult(State.FAILED, outputs=outputs, error=error)
+
+
+async def _refused(settings: Settings, response: httpx.Response) -> TaskResult:
+    """The failure of an answer whose body is no use but for its beginning, which is told."""
+    from engine.tasks import http_client
+
+    start = b""
+    async for chunk in http_client.chunks(response, settings.limit):
+        start += chunk
+        if len(start) >= _QUOTED * 4:
+            break
+    return _judged(settings, response, _answer(response), _text(start, response))
 
 
 def _log(context: InlineContext, settings: Settings, which: str, headers: httpx.Headers) -> None:

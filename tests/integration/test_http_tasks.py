@@ -65,6 +65,20 @@ async def redirect(request: Request) -> Response:
     return RedirectResponse(request.query_params["to"])
 
 
+async def events(request: Request) -> Response:
+    """So many events, or five and then silence."""
+    count = int(request.path_params["count"])
+
+    async def body() -> AsyncIterator[str]:
+        for number in range(5 if count < 0 else count):
+            yield f'id: {number}\nevent: add\ndata: {{"n": {number}, "text": "t{number}"}}\n\n'
+        while count < 0 and not await request.is_disconnected():
+            await asyncio.sleep(0.01)
+
+    assert request.headers["Accept"] == "text/event-stream"
+    return StreamingResponse(body(), media_type="text/event-stream")
+
+
 async def never(_: Request) -> Response:
     await asyncio.sleep(30)
     return Response("late")
@@ -80,6 +94,7 @@ APP = Starlette(
         Route("/redirect", redirect),
         Route("/loop", lambda _: RedirectResponse("/loop")),
         Route("/never", never),
+        Route("/events/{count}", events),
         Route("/empty.txt", lambda _: Response(b"")),
         Route("/latin", lambda _: Response("é".encode("latin-1"), media_type="text/plain; charset=latin-1")),
     ]
@@ -342,3 +357,40 @@ options: {{logs: [REQUEST_HEADERS, REQUEST_BODY, RESPONSE_HEADERS, RESPONSE_BODY
     assert "request header authorization: …" in text.lower()
     assert "response body" in text
     assert "s3cr3t" not in text
+
+
+async def test_server_sent_events_are_collected(it: Engine, server: str) -> None:
+    found = await answer(it, f"uri: {server}/events/3", "SseRequest")
+    assert found["uri"] == f"{server}/events/3"
+    assert found["size"] == 3
+    assert found["events"][0] == {"data": {"n": 0, "text": "t0"}, "id": "0", "name": "add"}
+    assert "result" not in found
+
+
+async def test_a_stream_without_an_end_is_left_when_enough_is_there(it: Engine, server: str) -> None:
+    found = await answer(it, f"uri: {server}/events/-1\nmaxEvents: 2", "SseRequest")
+    assert found["size"] == 2
+    found = await answer(it, f"uri: {server}/events/-1\nmaxDuration: PT0.3S", "SseRequest")
+    assert found["size"] == 5
+    assert "within `maxDuration`" in await error(
+        it, f"uri: {server}/never\nmaxDuration: PT0.1S", "SseRequest"
+    )
+    assert "timed out" in await error(it, f"uri: {server}/events/-1\ntimeout: PT0.3S", "SseRequest")
+    limited = "options: {maxContentLength: 50}"
+    assert "more than 50 bytes" in await error(it, f"uri: {server}/events/-1\n{limited}", "SseRequest")
+
+
+async def test_what_jq_finds_in_events_becomes_one_text(it: Engine, server: str) -> None:
+    uri = f"uri: {server}/events/3"
+    found = await answer(it, f"{uri}\nconcatJqExpression: .data.text", "SseRequest")
+    assert (found["result"], found["size"]) == ("t0t1t2", 3)
+    assert "events" not in found
+    some = f"{uri}\nconcatJqExpression: 'if .data.n > 0 then .data.n else .nothing end'"
+    assert "event 1: " in await error(it, some, "SseRequest")
+    assert (await answer(it, f"{some}\nfailedOnMissingJq: false", "SseRequest"))["result"] == "12"
+    assert "jq program" in await error(it, f"{uri}\nconcatJqExpression: $.message", "SseRequest")
+
+
+async def test_events_that_are_refused_say_so(it: Engine, server: str) -> None:
+    assert "answered 404: status 404" in await error(it, f"uri: {server}/status/404", "SseRequest")
+    assert "must not reach" in await error(it, "uri: http://169.254.169.254/latest", "SseRequest")
