@@ -72,8 +72,8 @@ async def events(request: Request) -> Response:
     async def body() -> AsyncIterator[str]:
         for number in range(5 if count < 0 else count):
             yield f'id: {number}\nevent: add\ndata: {{"n": {number}, "text": "t{number}"}}\n\n'
-        while count < 0 and not await request.is_disconnected():
-            await asyncio.sleep(0.01)
+        while count < 0 and (await request.receive())["type"] != "http.disconnect":
+            pass
 
     assert request.headers["Accept"] == "text/event-stream"
     return StreamingResponse(body(), media_type="text/event-stream")
