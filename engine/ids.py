@@ -20,6 +20,11 @@ def _base62(number: int) -> str:
     return "".join(reversed(digits))
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form of our identifiers."""
+    return len(text) == _LENGTH and text.isascii() and text.isalnum()
+
+
 def random_id() -> str:
     """A fresh identifier: 128 random bits as 22 base62 digits."""
     return _base62(secrets.randbits(128))

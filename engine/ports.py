@@ -6,7 +6,7 @@ Small required Protocols; extra abilities are Protocols of their own. Drivers ar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -103,6 +103,10 @@ class FileStorage(Protocol):
 
     def remove(self, prefix: str) -> int:
         """Remove everything below a relative path; returns how many files."""
+        ...
+
+    def written(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Every file below a relative path (empty: all), by its own path, and when it was last written (UTC)."""
         ...
 
 

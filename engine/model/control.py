@@ -6,12 +6,22 @@ Only inline tasks get it: everything here waits for the engine's thread or the s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from engine.model.records import LogEntry, LogQuery, Query, Summary
 
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """From values as they are to those that are to change; none removes one. Raises HeadwaterError to change nothing."""
+
+
+class Stored(NamedTuple):
+    """The files of one execution; `at` is when the newest was written (UTC)."""
+
+    namespace: str
+    flow_id: str
+    execution_id: str
+    at: datetime
 
 
 class Control(Protocol):
@@ -67,6 +77,10 @@ class Control(Protocol):
 
     async def remove_file(self, uri: str) -> bool:
         """Remove a file of internal storage; whether there was one. Raises UserError for another kind of URI."""
+        ...
+
+    async def stored(self, namespace: str | None, flow_id: str | None) -> list[Stored]:
+        """What internal storage holds of executions: of a flow, else of a namespace and those below it, else all."""
         ...
 
     async def remove_files(self, namespace: str, flow_id: str, execution_id: str) -> int:

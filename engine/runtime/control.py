@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -15,8 +16,9 @@ import msgspec
 from engine import expressions
 from engine.errors import NotFound, UserError
 from engine.expressions.functions.files import namespace_file
+from engine.ids import is_id
 from engine.machine.graph import Graph
-from engine.model.control import Change
+from engine.model.control import Change, Stored
 from engine.model.events import KillAsked
 from engine.model.execution import Execution, TaskRun
 from engine.model.records import LogEntry, LogQuery, Query, Summary
@@ -157,10 +159,35 @@ class EngineControl:
         remove = self._core.around.files.remove
         return await asyncio.to_thread(remove, unquote(path, errors="surrogateescape")) > 0
 
+    async def stored(self, namespace: str | None, flow_id: str | None) -> list[Stored]:
+        """What internal storage holds of executions: of a flow, else of a namespace and those below it, else all."""
+        return await asyncio.to_thread(self._stored, namespace, flow_id)
+
+    def _stored(self, namespace: str | None, flow_id: str | None) -> list[Stored]:
+        prefix = namespace.replace(".", "/") if namespace else ""
+        if flow_id:
+            prefix += f"/{flow_id}/executions"
+        newest: dict[tuple[str, str, str], datetime] = {}
+        for path, at in self._core.around.files.written(prefix):
+            owner = _owner(path)
+            if owner is not None and (owner not in newest or newest[owner] < at):
+                newest[owner] = at
+        return [Stored(*owner, at) for owner, at in newest.items()]
+
     async def remove_files(self, namespace: str, flow_id: str, execution_id: str) -> int:
         """Remove all files of an execution from internal storage; returns how many there were."""
         folder = f"{namespace.replace('.', '/')}/{flow_id}/executions/{execution_id}"
         return await asyncio.to_thread(self._core.around.files.remove, folder)
+
+
+def _owner(path: str) -> tuple[str, str, str] | None:
+    """Namespace, flow and execution that a file of internal storage belongs to; none: no execution's."""
+    parts = path.split("/")
+    for place in range(2, len(parts) - 2):
+        # `executions` may be a namespace's name, too; what follows it is no execution's id then.
+        if parts[place] == "executions" and is_id(parts[place + 1]):
+            return ".".join(parts[: place - 1]), parts[place - 1], parts[place + 1]
+    return None
 
 
 class InlineRunContext(RunContext):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -72,6 +74,26 @@ class LocalFiles:
         count = sum(len(names) for _, _, names in os.walk(target))
         shutil.rmtree(target, ignore_errors=True)
         return count
+
+    def written(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Every file below a folder (empty: all), by its relative path, and when it was last written (UTC).
+
+        Files that go meanwhile are left out, symbolic links are not followed.
+
+        Raises:
+            UserError: the prefix is absolute or climbs.
+        """
+        start = os.path.join(self._root, *relative_parts(prefix)) if prefix else self._root
+        if os.path.realpath(start) != start:
+            return
+        for folder, _, names in os.walk(start):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    seconds = os.lstat(path).st_mtime
+                except FileNotFoundError:
+                    continue
+                yield os.path.relpath(path, self._root), datetime.fromtimestamp(seconds, UTC)
 
     def _existing(self, uri: str, path: str) -> str:
         missing = NotFound(f"there is no file `{uri}` in the internal storage")

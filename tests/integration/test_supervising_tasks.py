@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from engine.clock import ManualClock
+from engine.errors import FlowInvalid
 from engine.ids import derived_id
 from engine.model.execution import Execution
 from engine.model.records import Query
 from engine.model.state import State
-from tests.support.engine import Engine, engine
+from tests.support.engine import Engine, deployment, engine
 
 OTHER = """
 id: other
@@ -194,6 +196,69 @@ async def test_old_executions_are_forgotten_with_their_logs_and_files(it: Engine
     assert store.execution(waiting.id) is not None
     assert store.logs(young.id)
     assert "endDate" in (await run(it, "type: core.execution.PurgeExecutions, endDate: soon")).runs["t"].error
+
+
+async def test_old_files_are_removed_but_those_of_executions_that_go_on(it: Engine, tmp_path: Path) -> None:
+    def age(execution_id: str, days: int) -> None:
+        then = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+        for path in (tmp_path / "files").rglob(f"*/{execution_id}/**/*"):
+            os.utime(path, (then, then))
+
+    files = it.service.around.files
+    ended, young = await it.run("company.team.other"), await it.run("company.team.other")
+    waiting = await it.start("company.team.paused")
+    await it.service.wait(waiting.id, paused=True)
+    forgotten = derived_id("forgotten")
+    nested = f"company/executions/other/executions/{forgotten}/tasks/a/executions/b"
+    files.put(nested, b"x")
+    files.put(f"company/team/paused/executions/{waiting.id}/inputs/a/b", b"x")
+    files.put(f"elsewhere/other/executions/{forgotten}/inputs/a/b", b"x")
+    kept = files.put("company/team/other/kept/a/b", b"x")
+    for each in (ended.id, waiting.id, forgotten):
+        age(each, 40)
+
+    task = "type: core.storage.PurgeStorage, endDate: '{{ \"%s\" }}'" % (
+        datetime.now(UTC) - timedelta(days=30)
+    )
+    found = {"scannedCount": 4, "purgedCount": 2, "deletedFilesCount": 0}
+    assert await output(it, f"{task}, namespace: company") == found
+    found["deletedFilesCount"] = 2
+    assert await output(it, f"{task}, namespace: company, dryRun: false") == found
+    left = {path for path, _ in files.written("")}
+    assert nested not in left
+    assert not any(ended.id in path for path in left)
+    assert any(young.id in path for path in left)
+    assert any(waiting.id in path for path in left)
+    assert files.local_path(kept)
+    found = {"scannedCount": 1, "purgedCount": 1, "deletedFilesCount": 1}
+    assert await output(it, f"{task}, namespace: elsewhere, flowId: other, dryRun: false") == found
+    since = f"startDate: '{datetime.now(UTC) - timedelta(days=50)}'"
+    assert (await output(it, f"{task}, {since}"))["purgedCount"] == 0
+    assert "needs its `namespace`" in (await run(it, f"{task}, flowId: other")).runs["t"].error
+    assert "endDate" in (await run(it, "type: core.storage.PurgeStorage, endDate: soon")).runs["t"].error
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "type: core.flow.PurgeFlows, namespace: company, behavior: {keepAmount: 2}",
+        "type: core.flow.PurgeFlows, namespaces: [company], flowPattern: 'a*', behavior: {keepAmount: 2}",
+        "type: core.namespace.PurgeFiles, namespacePattern: 'c*', filePattern: '**/*.sql', includeChildNamespaces: no",
+    ],
+)
+async def test_versions_are_left_to_git(it: Engine, task: str) -> None:
+    done = await run(it, task)
+    assert done.state is State.SUCCESS
+    assert done.runs["t"].outputs == {"size": 0}
+    assert "Git keeps every version" in it.messages(done)[0]
+
+
+def test_versions_are_chosen_in_one_way() -> None:
+    text = "id: f\nnamespace: a\ntasks: [{id: t, type: core.flow.PurgeFlows, %s}]"
+    with pytest.raises(FlowInvalid, match="not both"):
+        deployment(text % "behavior: {before: x, keepAmount: 1}")
+    with pytest.raises(FlowInvalid, match="not both"):
+        deployment(text % "namespaces: [a], namespacePattern: b")
 
 
 async def test_what_is_still_to_be_told_is_not_forgotten(it: Engine, clock: ManualClock) -> None:
