@@ -21,7 +21,7 @@ def flow(index: int, message: str = "hello") -> str:
         "tasks:\n"
         f"  - id: say\n    type: core.log.Log\n    message: {message} about {{{{ inputs.day }}}}\n"
         "  - id: load\n    type: scripts.shell.Commands\n    commands:\n      - echo loading {{ vars.table }}\n"
-        "triggers:\n  - id: nightly\n    type: core.trigger.Schedule\n    cron: 0 3 * * *\n"
+        f"triggers:\n  - id: daily\n    type: core.trigger.Schedule\n    cron: {index % 60} {index // 60 % 24} * * *\n"
         "description: |\n"
     )
     rest = SIZE - len(text)

@@ -54,8 +54,15 @@ def expression(cron: str, with_seconds: bool) -> str:
 
 def following(cron: str, zone_: tzinfo, after: datetime) -> datetime | None:
     """The first due time strictly after an instant; none when there is none within 50 years."""
+    return _following(
+        cron, zone_, after.astimezone(UTC)
+    )  # in other zones unlike instants may be equal (PEP 495)
+
+
+@lru_cache(maxsize=4096)  # of thousands of flows that go live at one moment, many share their cron
+def _following(cron: str, zone_: tzinfo, after: datetime) -> datetime | None:
     for due in CronSim(cron, after.astimezone(zone_)):
-        if due.astimezone(UTC) > after.astimezone(UTC):  # in a repeated hour the library may look back
+        if due.astimezone(UTC) > after:  # in a repeated hour the library may look back
             return fixed(due)
     return None
 
