@@ -42,6 +42,12 @@ OLD_CLASSES = {
 }
 
 
+GONE = {
+    "core.flow.Template": "templates are gone; make its tasks a flow of its own and call that with `core.flow.Subflow`",
+}
+"""Types of the dialect that nobody will have, by short form, and what to do instead."""
+
+
 class Name(NamedTuple):
     """A type's short form, and whether it was written in an outdated way."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engine.errors import PluginError
+from engine.type_names import GONE, canonical
 
 Group = Literal["tasks", "triggers", "conditions"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,6 +67,8 @@ def resolver(group: Group, base: type[Model]) -> Callable[[Any, ValidationInfo],
         except PluginError as error:
             raise problem_at(("type",), "broken_plugin", str(error), name) from None
         if found is None:
+            if (instead := GONE.get(canonical(str(name)).short)) is not None:
+                raise problem_at(("type",), "gone_type", f"`{name}` cannot run: {instead}", name)
             near = types.suggest(group, str(name))
             hint = f"; did you mean `{near}`?" if near else ""
             raise problem_at(("type",), "unknown_type", f"unknown type `{name}`{hint}", name)

@@ -191,7 +191,7 @@ async def test_old_executions_are_forgotten_with_their_logs_and_files(it: Engine
     assert (found["executionsCount"], found["storagesCount"]) == (3, 3)
     store = it.service.store
     assert [store.execution(each.id) for each in old] == [None] * 3
-    assert [store.logs(each.id) + store.events(each.id) for each in old] == [[]] * 3  # type: ignore[operator]
+    assert [store.logs(each.id) + store.events(each.id) for each in old] == [[]] * 3
     assert store.execution(young.id) is not None
     assert store.execution(waiting.id) is not None
     assert store.logs(young.id)

@@ -39,6 +39,14 @@ CASES = {
         HEAD + "tasks:\n  - id: t\n    type: core.log.Lgo\n",
         ["5:11 tasks[0].type: unknown type `core.log.Lgo`; did you mean `core.log.Log`?"],
     ),
+    "a type that is gone": (
+        HEAD
+        + "tasks:\n  - id: t\n    type: io.kestra.core.tasks.flows.Template\n    namespace: n\n    templateId: x\n",
+        [
+            "5:11 tasks[0].type: `io.kestra.core.tasks.flows.Template` cannot run: templates are gone; "
+            "make its tasks a flow of its own and call that with `core.flow.Subflow`"
+        ],
+    ),
     "unknown type, long": (
         HEAD + "tasks:\n  - id: t\n    type: io.kestra.plugin.core.flow.Paralel\n",
         [
