@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engine.model.input_types import OLD_TYPES
 from engine.spec.marks import Path
-from engine.type_names import PREFIX, canonical
+from engine.type_names import GONE, PREFIX, canonical
 
 _RESERVED = frozenset(
     {
@@ -185,7 +185,7 @@ def _outdated(value: Any, path: Path) -> Iterator[Finding]:
         written = value.get("type")
         if isinstance(written, str) and "." in written:
             name = canonical(written)
-            if name.outdated:
+            if name.outdated and name.short not in GONE:
                 yield Finding(
                     (*path, "type"), f"`{written}` is the old name of `{PREFIX}{name.short}`; use that"
                 )
