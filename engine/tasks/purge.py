@@ -172,7 +172,7 @@ async def _alive(context: InlineContext) -> set[str]:
     return {each.id for each in await context.control.executions(Query(states=states, limit=_ALL))}
 
 
-class _Behavior(Document):
+class Versions(Document):
     """Which versions would go."""
 
     type: Text = "version"
@@ -180,7 +180,7 @@ class _Behavior(Document):
     keep_amount: Any = None
 
     @model_validator(mode="after")
-    def _one_choice(self) -> _Behavior:
+    def _one_choice(self) -> Versions:
         if self.before is not None and self.keep_amount is not None:
             raise ValueError("give `before` or `keepAmount`, not both")
         return self
@@ -190,7 +190,7 @@ class _PurgeVersions(Inline):
     namespaces: list[Text] | Text | None = None
     namespace_pattern: Text | None = None
     include_child_namespaces: Any = True
-    behavior: _Behavior | Text = _Behavior()
+    behavior: Versions | Text = Versions()
 
     @model_validator(mode="after")
     def _one_choice(self) -> _PurgeVersions:
