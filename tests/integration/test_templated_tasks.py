@@ -143,6 +143,32 @@ async def test_plugin_defaults_of_the_flow_and_of_its_repository_hold_for_it(it:
     assert done.runs["t"].outputs["value"] == "wide"
 
 
+async def test_it_runs_for_each_value_and_in_a_shared_directory(it: Engine) -> None:
+    spec = "\"type: scripts.shell.Commands\\ncommands: ['%s']\""
+    done = await run(
+        it,
+        f"""
+id: f
+namespace: demo
+tasks:
+  - id: each
+    type: core.flow.ForEach
+    values: [a, b]
+    tasks:
+      - {{id: t, type: core.templating.TemplatedTask, spec: "type: core.debug.Return\\nformat: {{{{ taskrun.value }}}}"}}
+  - id: shared
+    type: core.flow.WorkingDirectory
+    tasks:
+      - {{id: put, type: core.templating.TemplatedTask, spec: {spec % "echo {{ flow.id }} > file"}}}
+      - {{id: get, type: core.templating.TemplatedTask, spec: {spec % "cat file"}}}
+  - {{id: see, type: core.debug.Return, format: "{{{{ outputs.t.a.value }}}} {{{{ outputs.t.b.value }}}}"}}
+""",
+    )
+    assert done.state is State.SUCCESS, [(run.task_id, run.error) for run in done.runs.values()]
+    assert done.runs["see"].outputs["value"] == "a b"
+    assert "f" in it.messages(done)
+
+
 async def test_the_run_that_a_stopped_engine_left_is_adopted_not_repeated(tmp_path: Path) -> None:
     store, mark = tmp_path / "s.db", tmp_path / "mark"
     commands = f"['echo begun >> {mark}', 'until [ -e {mark}.go ]; do sleep 0.05; done', 'echo done']"
