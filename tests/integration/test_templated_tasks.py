@@ -155,7 +155,7 @@ tasks:
     type: core.flow.ForEach
     values: [a, b]
     tasks:
-      - {{id: t, type: core.templating.TemplatedTask, spec: "type: core.debug.Return\\nformat: {{{{ taskrun.value }}}}"}}
+      - {{id: t, type: core.templating.TemplatedTask, spec: "type: core.debug.Return\\nformat: {{{{taskrun.value}}}}"}}
   - id: shared
     type: core.flow.WorkingDirectory
     tasks:
