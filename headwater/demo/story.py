@@ -95,7 +95,7 @@ class Story:
             due = str(self._told(page).get("nextDate", ""))[11:19]
             step.waiting(f"{SCHEDULED} is due at {due} UTC")
             execution = self._wait(f"an execution of {SCHEDULED} by its schedule", self._fired)
-            self._show_execution(step, execution, first)
+            self._show_execution(step, execution, first.id)
 
     def _change(self) -> Document:
         with self._stage.step("A pushed commit changes a flow") as step:
@@ -103,7 +103,7 @@ class Story:
             commit, status = self._push(step, lambda: edit("Count in francs"))
             self._require_ready(status)
             execution = self._run(step)
-            self._show_execution(step, execution, commit, "CHF")
+            self._show_execution(step, execution, commit.id, "CHF")
             return execution
 
     def _break(self, good: Document) -> None:
@@ -122,7 +122,7 @@ class Story:
                     f"revision {good['flowRevision']} of {CHANGED} to run",
                     f"revision {execution['flowRevision']}",
                 )
-            self._show_execution(step, execution, commit, "CHF")
+            self._show_execution(step, execution, good["commit"], "CHF")
 
     def _mend(self) -> Commit:
         with self._stage.step("A pushed commit mends it") as step:
@@ -136,7 +136,7 @@ class Story:
             path = f"/api/v1/main/executions/webhook/{HOOKED.replace('.', '/')}/{HOOK_KEY}"
             step.show("POST", f"{path}  {json.dumps(_ORDER)}")
             named = self._asked("the webhook to start an execution", self._called)
-            self._show_execution(step, self._ended(named), tip, str(_ORDER["order"]))
+            self._show_execution(step, self._ended(named), tip.id, str(_ORDER["order"]))
 
     def _results(self) -> None:
         with self._stage.step(f"The results are on the branch {STATUS}") as step:
@@ -210,7 +210,7 @@ class Story:
 
         return self._wait(f"the end of execution {execution_id}", look)
 
-    def _show_execution(self, step: Step, execution: Document, commit: Commit, word: str = "") -> None:
+    def _show_execution(self, step: Step, execution: Document, revision: str, word: str = "") -> None:
         """Show how an execution ended and what it wrote.
 
         Raises:
@@ -222,8 +222,8 @@ class Story:
         lines = [f"{each.get('taskId') or '':8} {each['message']}" for each in self._log(execution["id"])]
         if state != "SUCCESS":
             raise StepFailed(f"{name} to end with SUCCESS", "\n".join([state, *lines]))
-        if ran_from != commit.id:
-            raise StepFailed(f"{name} to run at {commit.short}", ran_from[:7])
+        if ran_from != revision:
+            raise StepFailed(f"{name} to run at {revision[:7]}", ran_from[:7])
         if not any(word in line for line in lines):
             raise StepFailed(f"`{word}` in the log of {name}", "\n".join(lines) or "an empty log")
         step.show("run", f"{name} ✓ {state}, revision {execution['flowRevision']} at {ran_from[:7]}")

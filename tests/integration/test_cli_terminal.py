@@ -71,7 +71,7 @@ def test_one_line_a_task_with_its_log_below(headwater: Command) -> None:
     title, task, log, end, output = final(drawn)
     assert code == 0
     assert title.startswith("company.hello  at work tree, as in ")
-    assert re.fullmatch(r"  ✓ greet +\d+\.\d s", task)
+    assert re.fullmatch(r"  ✓ greet +(\d+ ms|\d+\.\d s)", task)
     assert log == "    │ Hello, Ada!"
     assert end.startswith("✓ SUCCESS in ")
     assert output == "  greeting = Hello, Ada!"
