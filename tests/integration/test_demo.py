@@ -91,7 +91,7 @@ def test_in_a_pipe_each_step_is_told_in_plain_lines(away: Path) -> None:
     told = done.stdout.decode()
     assert (done.returncode, done.stderr.decode()) == (0, ""), told
     assert "\x1b" not in told
-    steps = re.findall(r"^ (\d) ✓ (.+) \([0-9.]+ s\)$", told, re.MULTILINE)
+    steps = re.findall(r"^ (\d) ✓ (.+) \((?:[0-9.]+ s|[0-9]+ ms)\)$", told, re.MULTILINE)
     assert steps == [(str(number), title) for number, title in enumerate(TITLES, 1)]
     assert re.search(r"-  currency: EUR\n +\+  currency: CHF\n", told)
     assert "flows/basics/pipeline.yaml:40:11: tasks[2].type: unknown type `core.log.Lgo`" in told
@@ -112,7 +112,7 @@ def test_on_a_terminal_it_fills_in_while_it_happens_and_never_runs_over(
     assert code == 0, drawn
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn)) is not bool(more), "colours, unless refused"
     for number, title in enumerate(TITLES, 1):
-        assert any(re.match(rf" {number} ✓ {re.escape(title)} +[0-9.]+ s", line) for line in lines), title
+        assert any(re.match(rf" {number} ✓ {re.escape(title)} +(?:[0-9.]+ s|[0-9]+ ms)", line) for line in lines), title
         assert any(re.match(rf" {number} [^✓] {re.escape(title)}", line) for line in lines), (
             "it was under way"
         )
