@@ -353,8 +353,12 @@ class Work(Task):
         """The runner's name (none: the operator's default) and its own rendered properties."""
         return None, {}
 
+    def waits(self) -> bool:
+        """Whether making the request may wait for a disk or a network, and so must not happen on the event loop."""
+        return True
+
     def request(self, context: Context) -> RunRequest:
-        """Say what to run. Called off the event loop. Raises HeadwaterError, which fails the attempt."""
+        """Say what to run. Raises HeadwaterError, which fails the attempt."""
         raise NotImplementedError
 
     def result(

@@ -182,7 +182,10 @@ class Worker:
             place = runner.working_directory(attempt.context.key, attempt.context.directory)
             attempt.context.place(place)
         # Rendered again when a run is adopted, so that its secrets are known and masked.
-        request = await asyncio.to_thread(task.request, attempt.context)
+        if task.waits():
+            request = await asyncio.to_thread(task.request, attempt.context)
+        else:
+            request = task.request(attempt.context)
         if (shared := attempt.context.directory) is not None:
             request = msgspec.structs.replace(request, workspace=shared)
         handle = attempt.handle = await start_run(runner, request)

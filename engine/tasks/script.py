@@ -38,6 +38,7 @@ _SHELL = ("/bin/sh", "-c")
 _OUTPUT_DIR = "outputs"
 _OUTPUTS = f"{_OUTPUT_DIR}/**"
 _TEXTS = {"before_commands", "commands", "env", "input_files", "interpreter", "script"}
+_NOT_PLAIN = ("{{", "{%", "{#", "kestra://", "headwater://", "nsfile://")
 _OUR_VARIABLES = re.compile(r"\b(?:workingDir|outputDir)\b")
 _SET = f'{{% set workingDir = workingDir ?? "." %}}{{% set outputDir = workingDir ~ "/{_OUTPUT_DIR}" %}}'
 
@@ -85,6 +86,10 @@ class ScriptTask(Work):
             options = {name: context.value(value) for name, value in self.docker.items() if name != "image"}
             return (self.old_runner or "docker").lower(), options
         return (context.render(self.old_runner).lower() if self.old_runner else None), {}
+
+    def waits(self) -> bool:
+        """Not where everything it says is plain text and nothing has to be fetched."""
+        return self._fetches
 
     def request(self, context: Context) -> RunRequest:
         """What to run. Raises UserError when a property makes no sense."""
@@ -193,6 +198,13 @@ class ScriptTask(Work):
             raise UserError("`outputFiles` is no list of patterns")
         patterns = [safe_path(str(pattern)) for pattern in found]
         return (*patterns, _OUTPUTS) if self._has_output_dir else tuple(patterns)
+
+    @cached_property
+    def _fetches(self) -> bool:
+        if self.namespace_files is not None or getattr(self, "dependencies", None):
+            return True
+        said = self.model_dump_json(include=_TEXTS & type(self).model_fields.keys())
+        return any(mark in said for mark in _NOT_PLAIN)
 
     @cached_property
     def _has_output_dir(self) -> bool:
