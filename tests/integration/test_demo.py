@@ -112,7 +112,9 @@ def test_on_a_terminal_it_fills_in_while_it_happens_and_never_runs_over(
     assert code == 0, drawn
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn)) is not bool(more), "colours, unless refused"
     for number, title in enumerate(TITLES, 1):
-        assert any(re.match(rf" {number} ✓ {re.escape(title)} +(?:[0-9.]+ s|[0-9]+ ms)", line) for line in lines), title
+        assert any(
+            re.match(rf" {number} ✓ {re.escape(title)} +(?:[0-9.]+ s|[0-9]+ ms)", line) for line in lines
+        ), title
         assert any(re.match(rf" {number} [^✓] {re.escape(title)}", line) for line in lines), (
             "it was under way"
         )
